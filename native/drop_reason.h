@@ -1,0 +1,37 @@
+// Every reason for which a packet or a datagram is not passed on. Each has a counter.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string_view>
+
+namespace guise {
+
+enum class DropReason : uint8_t {
+  kNone,
+  kTruncated,         // shorter than its headers say
+  kNotIp,             // neither IPv4 nor IPv6
+  kNotTcp,            // ICMP, UDP, … on the device
+  kFragment,          // an IP fragment: TCP with DF is never fragmented by an honest peer
+  kBadHeader,         // header lengths that contradict each other
+  kBadChecksum,       // IP or TCP checksum wrong
+  kEventsFull,        // the control plane is too slow for what arrives
+  kHeldFull,          // more first segments than the queue of a flow in set-up takes
+  kPendingFull,       // more first datagrams than the queue of a UDP peer takes
+  kPeersFull,         // more UDP peers than allowed
+  kOversize,          // a datagram larger than one segment can carry
+  kEmptyDatagram,     // a UDP datagram of 0 bytes: on the wire it would be a bare ACK
+  kDeviceRefused,     // write to the device failed
+  kBackendRefused,    // send to the UDP endpoint failed: nobody listens there
+  kUdpSendFailed,     // any other failed UDP send
+  kNoFlow,            // sent by JavaScript on a flow that is gone
+  kCount,
+};
+
+inline constexpr std::array<std::string_view, static_cast<size_t>(DropReason::kCount)> kDropReasonNames = {
+    "none",        "truncated",   "notIp",       "notTcp",    "fragment", "badHeader",
+    "badChecksum", "eventsFull",  "heldFull",    "pendingFull", "peersFull", "oversize",
+    "emptyDatagram", "deviceRefused", "backendRefused", "udpSendFailed", "noFlow",
+};
+
+}  // namespace guise

@@ -1,0 +1,144 @@
+#include "engine.h"
+
+#include <cerrno>
+#include <cstring>
+#include <random>
+
+namespace guise {
+
+Engine::Engine(Options options, std::function<void()> wake)
+    : policy_(options.policy), counters_(std::make_shared<CounterSlab>(size_t{options.max_flows} + 1)), closing_(size_t{options.max_flows} + 1) {
+  flows_.resize(closing_.size());
+  for (uint32_t id = options.max_flows; id > 0; --id) free_ids_.push_back(id);
+  for (UniqueFd& fd : options.devices) {
+    devices_.push_back(std::make_unique<PacketDevice>(std::move(fd), options.virtio_header,
+                                                      options.virtio_header && options.segmentation, *counters_));
+  }
+  std::random_device random;
+  const uint64_t key = uint64_t{random()} << 32 | random();
+  for (size_t i = 0; i < devices_.size(); ++i) {
+    workers_.push_back(
+        std::make_unique<Worker>(static_cast<uint8_t>(i), devices_, policy_, *counters_, key, wake));
+  }
+  for (auto& worker : workers_) worker->start([this](uint16_t index) -> Worker& { return *workers_[index]; });
+}
+
+Engine::~Engine() {
+  for (auto& worker : workers_) worker->stop();
+}
+
+std::shared_ptr<Flow> Engine::flow(uint32_t id) const { return id < flows_.size() ? flows_[id] : nullptr; }
+
+int Engine::listen_udp(const Endpoint& local, const char*& syscall) {
+  Endpoint endpoint = local;
+  std::vector<std::shared_ptr<UdpPort>> ports;
+  {
+    // REUSEPORT would share the port with another process of this user without a word: ask first.
+    UniqueFd probe;
+    const int error = UdpPort::bind(endpoint, false, false, probe, syscall);
+    if (error) return error;
+  }
+  for (size_t i = 0; i < workers_.size(); ++i) {
+    UniqueFd fd;
+    const int error = UdpPort::bind(endpoint, true, policy_.offload, fd, syscall);
+    if (error) return error;
+    ports.push_back(std::make_shared<UdpPort>(std::move(fd), false, policy_.offload, *counters_));
+    endpoint.port = ports.back()->port;
+  }
+  for (size_t i = 0; i < workers_.size(); ++i) {
+    workers_[i]->post([port = ports[i]](Worker& worker) { worker.add_port(port); });
+  }
+  return endpoint.port;
+}
+
+uint32_t Engine::free_id() {
+  // Ids of flows that some worker still forgets are put back at the far end.
+  for (size_t tries = free_ids_.size(); tries > 0; --tries) {
+    const uint32_t id = free_ids_.back();
+    free_ids_.pop_back();
+    if (closing_[id].expired()) return id;
+    free_ids_.insert(free_ids_.begin(), id);
+  }
+  return 0;
+}
+
+int Engine::open_flow(const FlowOptions& options) {
+  const uint32_t id = free_id();
+  if (id == 0) return -ENFILE;
+  FlowCounters& counters = counters_->flow(id);
+  std::memset(&counters, 0, sizeof counters);
+  counters.send_next = options.send_next;
+  counters.receive_next = options.receive_next;
+  counters.ack_sent = options.receive_next;
+  auto flow = std::make_shared<Flow>(options.tuple, id, options.owner, counters);
+  flow->push = options.push;
+  flow->max_payload = options.max_payload;
+  flow->send_next = options.send_next;
+  flow->receive_next = options.receive_next;
+  flow->ack_sent = options.receive_next;
+  flow->window_open = !options.guard;
+  flow->initial_window_end = options.send_next + policy_.initial_window;
+  if (options.javascript) flow->delivery = Delivery::kJavaScript;
+  flows_[id] = flow;
+  for (auto& worker : workers_) worker->post([flow](Worker& each) { each.add_flow(flow); });
+  return static_cast<int>(id);
+}
+
+void Engine::close_flow(uint32_t id) {
+  const std::shared_ptr<Flow> closing = flow(id);
+  if (!closing) return;
+  flows_[id] = nullptr;
+  closing_[id] = closing;
+  free_ids_.insert(free_ids_.begin(), id);
+  for (auto& worker : workers_) {
+    worker->post([tuple = closing->tuple](Worker& each) { each.remove_flow(tuple); });
+  }
+}
+
+int Engine::splice_peer(uint32_t id, uint32_t peer_id) {
+  const std::shared_ptr<Flow> found = flow(id);
+  if (!found) return -ENOENT;
+  owner_of(*found).post([found, peer_id](Worker& worker) { worker.splice_peer(found, peer_id); });
+  return 0;
+}
+
+int Engine::splice_udp(uint32_t id, const Endpoint& remote, std::vector<Datagram> datagrams, const char*& syscall) {
+  const std::shared_ptr<Flow> found = flow(id);
+  if (!found) return -ENOENT;
+  UniqueFd fd;
+  const int error = UdpPort::connect(remote, policy_.offload, fd, syscall);
+  if (error) return error;
+  auto port = std::make_shared<UdpPort>(std::move(fd), true, policy_.offload, *counters_);
+  owner_of(*found).post([found, port, datagrams = std::move(datagrams)](Worker& worker) {
+    worker.splice_port(found, port, datagrams);
+  });
+  return 0;
+}
+
+void Engine::remove_peer(uint32_t peer_id) {
+  const size_t worker = peer_id >> 24;
+  if (worker < workers_.size()) workers_[worker]->post([peer_id](Worker& each) { each.remove_peer(peer_id); });
+}
+
+void Engine::send_segment(size_t worker, const Tuple& tuple, uint32_t seq, uint32_t ack, uint8_t flags,
+                          std::vector<uint8_t> options) {
+  workers_[worker]->post([tuple, seq, ack, flags, options = std::move(options)](Worker& each) {
+    each.send_segment(tuple, seq, ack, flags, options);
+  });
+}
+
+void Engine::send_control(uint32_t id, uint8_t flags) {
+  if (const std::shared_ptr<Flow> found = flow(id)) {
+    owner_of(*found).post([found, flags](Worker& worker) { worker.send_control(*found, flags); });
+  }
+}
+
+void Engine::send_datagrams(uint32_t id, std::vector<Datagram> datagrams) {
+  const std::shared_ptr<Flow> found = flow(id);
+  if (!found) return counters_->drop(DropReason::kNoFlow, datagrams.size());
+  owner_of(*found).post([found, datagrams = std::move(datagrams)](Worker& worker) {
+    worker.send_datagrams(*found, datagrams);
+  });
+}
+
+}  // namespace guise

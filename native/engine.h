@@ -1,0 +1,71 @@
+// Owns devices, workers, flows and counters. Commands in; events out in batches.
+//
+// Every call is made by the JavaScript thread.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "worker.h"
+
+namespace guise {
+
+class Engine {
+ public:
+  struct Options {
+    std::vector<UniqueFd> devices;  // one worker each, at most 64
+    bool virtio_header = false;
+    bool segmentation = false;
+    uint32_t max_flows = 65536;
+    Policy policy;
+  };
+  struct FlowOptions {
+    Tuple tuple;
+    uint16_t owner = 0;
+    uint32_t send_next = 0;
+    uint32_t receive_next = 0;
+    uint32_t max_payload = 0;
+    bool push = false;
+    bool guard = false;       // hold back what exceeds the initial window until the peer's first segment
+    bool javascript = false;  // deliver as events instead of holding until spliced
+  };
+
+  // `wake` is called from worker threads when events wait.
+  Engine(Options options, std::function<void()> wake);
+  ~Engine();
+
+  [[nodiscard]] size_t workers() const { return workers_.size(); }
+  // Both outlive the engine for as long as JavaScript sees them.
+  [[nodiscard]] const std::shared_ptr<EventQueue>& events(size_t worker) const { return workers_[worker]->events(); }
+  [[nodiscard]] const std::shared_ptr<CounterSlab>& counters() const { return counters_; }
+
+  // Binds a REUSEPORT group, one socket a worker; the kernel gives each UDP peer to one of them for good.
+  // Returns the bound port, or -errno and the call that failed.
+  int listen_udp(const Endpoint& local, const char*& syscall);
+  // A flow's id, or -ENFILE when there are as many as allowed.
+  int open_flow(const FlowOptions& options);
+  void close_flow(uint32_t id);
+  int splice_peer(uint32_t id, uint32_t peer_id);
+  // 0, or -errno and the call that failed.
+  int splice_udp(uint32_t id, const Endpoint& remote, std::vector<Datagram> datagrams, const char*& syscall);
+  void remove_peer(uint32_t peer_id);
+  void send_segment(size_t worker, const Tuple& tuple, uint32_t seq, uint32_t ack, uint8_t flags,
+                    std::vector<uint8_t> options);
+  void send_control(uint32_t id, uint8_t flags);
+  void send_datagrams(uint32_t id, std::vector<Datagram> datagrams);
+
+ private:
+  [[nodiscard]] std::shared_ptr<Flow> flow(uint32_t id) const;
+  [[nodiscard]] Worker& owner_of(const Flow& flow) { return *workers_[flow.owner]; }
+  uint32_t free_id();
+
+  const Policy policy_;
+  const std::shared_ptr<CounterSlab> counters_;
+  std::vector<std::unique_ptr<PacketDevice>> devices_;
+  std::vector<std::unique_ptr<Worker>> workers_;
+  std::vector<std::shared_ptr<Flow>> flows_;    // by id, from 1 on
+  std::vector<uint32_t> free_ids_;
+  std::vector<std::weak_ptr<Flow>> closing_;    // by id: an id is used again when no worker knows its flow any more
+};
+
+}  // namespace guise

@@ -1,0 +1,21 @@
+// A UDP peer: the application at the other end of a port, and the flow that carries its datagrams.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <vector>
+
+#include "flow.h"
+
+namespace guise {
+
+struct Peer : std::enable_shared_from_this<Peer> {
+  Tuple tuple;  // local = the address that the application talked to
+  uint32_t id = 0;
+  std::shared_ptr<UdpPort> port;
+  std::shared_ptr<Flow> flow;  // null while JavaScript opens one
+  std::deque<Datagram> pending;  // in order; sent before anything newer
+  size_t pending_bytes = 0;
+};
+
+}  // namespace guise

@@ -1,0 +1,71 @@
+#include "tun_device.h"
+
+#include <fcntl.h>
+#include <linux/if.h>
+#include <linux/if_tun.h>
+#include <sys/ioctl.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "packet/virtio_net.h"
+
+namespace guise {
+namespace {
+
+int open_queue(std::string& name, int flags, UniqueFd& out, const char*& syscall) {
+  UniqueFd fd(::open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC));
+  syscall = "open";
+  if (fd.get() < 0) return -errno;
+  ifreq request{};
+  request.ifr_flags = static_cast<short>(flags);
+  std::strncpy(request.ifr_name, name.c_str(), IFNAMSIZ - 1);
+  syscall = "TUNSETIFF";
+  if (::ioctl(fd.get(), TUNSETIFF, &request) < 0) return -errno;
+  name = request.ifr_name;
+  out = std::move(fd);
+  return 0;
+}
+
+// Asks for checksum and TCP segmentation offload. Without TSO a header of zeros still precedes each packet.
+bool enable_segmentation(int fd) {
+  int header_size = sizeof(VirtioNetHeader);
+  if (::ioctl(fd, TUNSETVNETHDRSZ, &header_size) < 0) return false;
+  return ::ioctl(fd, TUNSETOFFLOAD, TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6) == 0;
+}
+
+int open_queues(std::string name, size_t queues, bool virtio_header, TunDevice& out, const char*& syscall) {
+  int flags = IFF_TUN | IFF_NO_PI;
+  if (virtio_header) flags |= IFF_VNET_HDR;
+  if (queues > 1) flags |= IFF_MULTI_QUEUE;
+  TunDevice device;
+  device.virtio_header = virtio_header;
+  device.segmentation = virtio_header;
+  for (size_t i = 0; i < queues; ++i) {
+    UniqueFd fd;
+    const int error = open_queue(name, flags, fd, syscall);
+    if (error) return error;
+    if (virtio_header && !enable_segmentation(fd.get())) device.segmentation = false;
+    device.queues.push_back(std::move(fd));
+  }
+  device.name = std::move(name);
+  out = std::move(device);
+  return 0;
+}
+
+}  // namespace
+
+int open_tun(const std::string& name, size_t queues, bool offload, TunDevice& out, const char*& syscall) {
+  if (name.size() >= IFNAMSIZ) {
+    syscall = "TUNSETIFF";
+    return -ENAMETOOLONG;
+  }
+  int error = open_queues(name, queues, offload, out, syscall);
+  // EINVAL: a persistent interface with other flags (one queue, no header), or a kernel without them.
+  if (error == -EINVAL && queues > 1) error = open_queues(name, 1, offload, out, syscall);
+  if (error == -EINVAL && offload) error = open_queues(name, queues, false, out, syscall);
+  if (error == -EINVAL && offload && queues > 1) error = open_queues(name, 1, false, out, syscall);
+  return error;
+}
+
+}  // namespace guise

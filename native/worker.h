@@ -1,0 +1,81 @@
+// One thread with one epoll: a device queue, its share of the UDP ports, and commands from JavaScript.
+#pragma once
+
+#include <sys/epoll.h>
+
+#include <atomic>
+#include <functional>
+#include <mutex>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include "downlink.h"
+#include "uplink.h"
+#include "worker_context.h"
+
+namespace guise {
+
+class Worker {
+ public:
+  using Command = std::function<void(Worker&)>;
+
+  Worker(uint8_t index, std::vector<std::unique_ptr<PacketDevice>>& devices, const Policy& policy,
+         const CounterSlab& counters, uint64_t hash_key, std::function<void()> wake);
+  ~Worker();
+
+  // Starts the thread; `sibling` finds the worker that owns a flow.
+  void start(std::function<Worker&(uint16_t)> sibling);
+  void stop();
+
+  // Runs a command on this worker's thread, in the order of the calls. Any thread.
+  void post(Command command);
+
+  [[nodiscard]] const std::shared_ptr<EventQueue>& events() const { return context_.events; }
+
+  // Commands. Only on this worker's thread.
+  void add_port(std::shared_ptr<UdpPort> port);
+  void add_flow(std::shared_ptr<Flow> flow);
+  void remove_flow(const Tuple& tuple);
+  // Binds a waiting UDP peer to a flow: what waits goes out, replies go back to it.
+  void splice_peer(const std::shared_ptr<Flow>& flow, uint32_t peer_id);
+  // Binds a flow to a connected port; `datagrams` came before the flow was in the table.
+  void splice_port(const std::shared_ptr<Flow>& flow, std::shared_ptr<UdpPort> port,
+                   const std::vector<Datagram>& datagrams);
+  void remove_peer(uint32_t peer_id);
+  void send_segment(const Tuple& tuple, uint32_t seq, uint32_t ack, uint8_t flags, std::span<const uint8_t> options);
+  // A segment of an established flow with its current numbers: a pure ACK, FIN or RST. SYN and FIN take a number.
+  void send_control(Flow& flow, uint8_t flags);
+  void send_datagrams(Flow& flow, const std::vector<Datagram>& datagrams);
+
+ private:
+  void run();
+  void take_commands();
+  void arm_timer();
+  void on_timer();
+  void watch(int fd, void* owner);
+  void remove_port(const std::shared_ptr<UdpPort>& port);
+  void release_peer_of(Flow& flow);
+
+  WorkerContext context_;
+  Uplink uplink_;
+  Downlink downlink_;
+  std::function<Worker&(uint16_t)> sibling_;
+
+  UniqueFd epoll_, wake_, timer_;
+  bool timer_armed_ = false;
+  bool device_alive_ = true;
+  std::atomic<bool> stopping_{false};
+  std::thread thread_;
+
+  std::mutex commands_mutex_;
+  std::vector<Command> commands_;
+  std::atomic<bool> commands_waiting_{false};
+
+  std::unordered_map<UdpPort*, std::shared_ptr<UdpPort>> ports_;
+  std::unordered_map<Flow*, std::shared_ptr<Peer>> peers_by_flow_;
+  std::vector<std::shared_ptr<Flow>> guarded_;        // window not open yet
+  std::vector<std::shared_ptr<void>> removed_;        // freed when no event of this round can name them any more
+};
+
+}  // namespace guise
