@@ -200,10 +200,12 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
     });
   }
 
+  // (flow, flags, receiveNext or -1)
   Napi::Value SendControl(const Napi::CallbackInfo& info) {
     return With(info, [&](Engine& engine) {
       engine.send_control(info[0].As<Napi::Number>().Uint32Value(),
-                          static_cast<uint8_t>(info[1].As<Napi::Number>().Uint32Value()));
+                          static_cast<uint8_t>(info[1].As<Napi::Number>().Uint32Value()),
+                          info[2].As<Napi::Number>().Int64Value());
       return 0;
     });
   }

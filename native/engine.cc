@@ -127,9 +127,11 @@ void Engine::send_segment(size_t worker, const Tuple& tuple, uint32_t seq, uint3
   });
 }
 
-void Engine::send_control(uint32_t id, uint8_t flags) {
+void Engine::send_control(uint32_t id, uint8_t flags, int64_t receive_next) {
   if (const std::shared_ptr<Flow> found = flow(id)) {
-    owner_of(*found).post([found, flags](Worker& worker) { worker.send_control(*found, flags); });
+    owner_of(*found).post([found, flags, receive_next](Worker& worker) {
+      worker.send_control(*found, flags, receive_next);
+    });
   }
 }
 

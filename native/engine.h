@@ -51,7 +51,7 @@ class Engine {
   void remove_peer(uint32_t peer_id);
   void send_segment(size_t worker, const Tuple& tuple, uint32_t seq, uint32_t ack, uint8_t flags,
                     std::vector<uint8_t> options);
-  void send_control(uint32_t id, uint8_t flags);
+  void send_control(uint32_t id, uint8_t flags, int64_t receive_next);
   void send_datagrams(uint32_t id, std::vector<Datagram> datagrams);
 
  private:

@@ -147,17 +147,21 @@ void Worker::add_flow(std::shared_ptr<Flow> flow) {
 void Worker::remove_flow(const Tuple& tuple) {
   std::shared_ptr<Flow> flow = context_.flows.erase(tuple);
   if (!flow) return;
-  if (const auto found = peers_by_flow_.find(flow.get()); found != peers_by_flow_.end()) {
-    const std::shared_ptr<Peer> peer = found->second;
-    peers_by_flow_.erase(found);
-    if (peer->port->connected) {
-      remove_port(peer->port);
-    } else {
-      remove_peer(peer->id);
-    }
-    removed_.push_back(peer);
-  }
+  detach(*flow);
   removed_.push_back(std::move(flow));
+}
+
+void Worker::detach(Flow& flow) {
+  const auto found = peers_by_flow_.find(&flow);
+  if (found == peers_by_flow_.end()) return;
+  const std::shared_ptr<Peer> peer = found->second;
+  peers_by_flow_.erase(found);
+  if (peer->port->connected) {
+    remove_port(peer->port);
+  } else {
+    remove_peer(peer->id);
+  }
+  removed_.push_back(peer);
 }
 
 void Worker::splice_peer(const std::shared_ptr<Flow>& flow, uint32_t peer_id) {
@@ -203,8 +207,10 @@ void Worker::send_segment(const Tuple& tuple, uint32_t seq, uint32_t ack, uint8_
   (void)context_.devices[context_.index]->write_segment(SegmentHeader(tuple), seq, ack, flags, options, {});
 }
 
-void Worker::send_control(Flow& flow, uint8_t flags) {
+void Worker::send_control(Flow& flow, uint8_t flags, int64_t receive_next) {
   uplink_.flush();
+  if (receive_next >= 0) flow.advance(static_cast<uint32_t>(receive_next), 0);
+  if (flags & (kFin | kRst)) detach(flow);
   const uint32_t seq = flow.take_sequence(flags & kFin ? 1 : 0);
   // phantun's closing RST has no ACK bit and ACK number 0.
   const uint32_t ack = flags & kAck ? flow.acknowledge() : 0;

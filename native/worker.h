@@ -44,8 +44,9 @@ class Worker {
                    const std::vector<Datagram>& datagrams);
   void remove_peer(uint32_t peer_id);
   void send_segment(const Tuple& tuple, uint32_t seq, uint32_t ack, uint8_t flags, std::span<const uint8_t> options);
-  // A segment of an established flow with its current numbers: a pure ACK, FIN or RST. SYN and FIN take a number.
-  void send_control(Flow& flow, uint8_t flags);
+  // A segment of an established flow with its current numbers: a pure ACK, FIN or RST. FIN takes a number.
+  // `receive_next` replaces RCV.NXT first unless it is negative: a FIN of the peer's takes a number too.
+  void send_control(Flow& flow, uint8_t flags, int64_t receive_next);
   void send_datagrams(Flow& flow, const std::vector<Datagram>& datagrams);
 
  private:
@@ -56,6 +57,8 @@ class Worker {
   void watch(int fd, void* owner);
   void remove_port(const std::shared_ptr<UdpPort>& port);
   void release_peer_of(Flow& flow);
+  // Takes the flow's UDP peer away: nothing more is sent on it.
+  void detach(Flow& flow);
 
   WorkerContext context_;
   Uplink uplink_;

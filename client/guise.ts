@@ -1,0 +1,19 @@
+#!/usr/bin/env node
+import { UsageError } from '../src/errors.js';
+import { runProgram } from '../src/cli/run.js';
+import { runClient } from '../src/tunnel/client.js';
+import { runServer } from '../src/tunnel/server.js';
+import { serverOptions } from '../server/options.js';
+import { clientOptions } from './options.js';
+
+const [part, ...args] = process.argv.slice(2);
+
+await runProgram(async (signal) => {
+  if (part === 'client') return runClient(await clientOptions('guise client', args, signal));
+  if (part === 'server') return runServer(await serverOptions('guise server', args, signal));
+  if (part === '--help' || part === '-h') {
+    process.stdout.write('guise client … | guise server …\nSee `guise client --help` and `guise server --help`.\n');
+    return;
+  }
+  throw new UsageError('Say `guise client` or `guise server`; `--help` behind it tells more.');
+});

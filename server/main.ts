@@ -1,0 +1,6 @@
+#!/usr/bin/env node
+import { runProgram } from '../src/cli/run.js';
+import { runServer } from '../src/tunnel/server.js';
+import { serverOptions } from './options.js';
+
+await runProgram(async (signal) => runServer(await serverOptions('guise-server', process.argv.slice(2), signal)));

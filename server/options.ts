@@ -1,0 +1,27 @@
+import { parsePort } from '../src/addresses.js';
+import { command } from '../src/cli/command.js';
+import { sharedFlags, sharedOptions, type TunDefaults } from '../src/cli/options.js';
+import type { ServerOptions } from '../src/tunnel/options.js';
+
+/** phantun's. */
+const TUN: TunDefaults = { local4: '192.168.201.1', peer4: '192.168.201.2', local6: 'fcc9::1', peer6: 'fcc9::2' };
+
+/** @throws {UsageError} */
+export async function serverOptions(name: string, args: readonly string[], signal: AbortSignal): Promise<ServerOptions> {
+  const shared = sharedFlags(TUN);
+  const parsed = await command(name, args)
+    .usage('$0 --local PORT --remote HOST:PORT\n\nTakes the connections of guise and phantun clients and sends each datagram to a UDP service.')
+    .options({
+      local: {
+        alias: 'l', type: 'string', demandOption: true, requiresArg: true, group: 'Tunnel:',
+        describe: 'TCP port that clients connect to',
+      },
+      ...shared,
+      remote: { ...shared.remote, describe: 'UDP address of the service, HOST:PORT' },
+    })
+    .example('$0 -l 443 -r 127.0.0.1:51820', 'WireGuard listens on 51820; give it MTU = 1428')
+    .epilogue('The port does not show up in `ss`: no socket of the kernel has it.\n'
+      + 'Any flag can come from the environment: --idle-timeout 60 is GUISE_IDLE_TIMEOUT=60.')
+    .parseAsync();
+  return { ...sharedOptions(parsed, TUN, signal), local: parsePort(parsed.local) };
+}

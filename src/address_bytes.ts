@@ -1,0 +1,12 @@
+/** IP addresses as the data plane has them: 16 bytes, IPv4 in its mapped form ::ffff:a.b.c.d (RFC 4291 §2.5.5.2). */
+import ipaddr from 'ipaddr.js';
+
+export function encodeAddress(address: string): Uint8Array {
+  const parsed = ipaddr.parse(address);
+  const v6 = parsed.kind() === 'ipv4' ? (parsed as ipaddr.IPv4).toIPv4MappedAddress() : parsed;
+  return Uint8Array.from(v6.toByteArray());
+}
+
+export function decodeAddress(bytes: Uint8Array): string {
+  return ipaddr.process(ipaddr.fromByteArray(Array.from(bytes)).toString()).toString();
+}

@@ -1,0 +1,29 @@
+/** From a command line to an exit code: 0 done, 1 failed, 2 wrong usage. Never a stack trace. */
+import { GuiseError, UsageError } from '../errors.js';
+
+/** Runs a program until it ends or a signal asks for it; a second signal ends it at once. */
+export async function runProgram(program: (signal: AbortSignal) => Promise<void>): Promise<void> {
+  const controller = new AbortController();
+  for (const [signal, number] of [['SIGINT', 2], ['SIGTERM', 15]] as const) {
+    process.on(signal, () => {
+      if (controller.signal.aborted) process.exit(128 + number);
+      controller.abort();
+    });
+  }
+  process.on('uncaughtException', fail);
+  process.on('unhandledRejection', fail);
+  try {
+    await program(controller.signal);
+    process.exit(0);
+  } catch (error) {
+    fail(error);
+  }
+}
+
+function fail(error: unknown): never {
+  const known = error instanceof GuiseError;
+  const sentence = error instanceof Error ? error.message : String(error);
+  process.stderr.write(`guise: ${known ? '' : 'unexpected failure, please report it: '}${sentence}\n`);
+  if (!known && process.env['GUISE_LOG_LEVEL'] === 'debug') process.stderr.write(`${(error as Error).stack}\n`);
+  process.exit(error instanceof UsageError ? 2 : 1);
+}

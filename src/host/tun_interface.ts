@@ -1,0 +1,41 @@
+/** The host's end of the TUN interface: its addresses, its MTU, up. All of it goes with the interface. */
+import { readFile } from 'node:fs/promises';
+import { GuiseError } from '../errors.js';
+import { run } from './command.js';
+
+export interface TunAddresses {
+  /** The host's end and the stack's end. */
+  readonly local4: string;
+  readonly peer4: string;
+  readonly local6?: string;
+  readonly peer6?: string;
+}
+
+/** Packets that wait for a slow worker: a burst of one RTT, where the default of 500 is lost (Firezone's finding). */
+const QUEUE_LENGTH = 10_000;
+/** IFF_PERSIST of linux/if_tun.h. */
+const PERSISTENT = 0x0800;
+
+/** Gives an interface addresses and brings it up. `mtu` in bytes. */
+export async function configureTun(name: string, addresses: TunAddresses, mtu: number): Promise<void> {
+  const { local4, peer4, local6, peer6 } = addresses;
+  const lines = [
+    `link set dev ${name} mtu ${mtu} txqueuelen ${QUEUE_LENGTH} up`,
+    `address replace ${local4} peer ${peer4}/32 dev ${name}`,
+  ];
+  if (local6 && peer6) lines.push(`address replace ${local6} peer ${peer6}/128 dev ${name}`);
+  await run('ip', ['-batch', '-'], `${lines.join('\n')}\n`);
+}
+
+/**
+ * A TUN of this name that is not persistent belongs to a running process; attaching would steal half of its packets.
+ *
+ * @throws {GuiseError} EBUSY
+ */
+export async function refuseBusyTun(name: string): Promise<void> {
+  const directory = `/sys/class/net/${name}`;
+  const flags = await readFile(`${directory}/tun_flags`, 'utf8').catch(() => undefined);
+  const exists = flags !== undefined || (await readFile(`${directory}/ifindex`, 'utf8').catch(() => undefined));
+  if (!exists || (flags !== undefined && Number(flags) & PERSISTENT)) return;
+  throw new GuiseError('EBUSY', `The interface ${name} exists and is in use: choose another name with --tun.`);
+}

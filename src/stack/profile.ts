@@ -1,0 +1,40 @@
+/**
+ * How a side looks on the wire. Data segments are the same in both profiles but for PSH.
+ *
+ * `phantun`: what phantun 0.3.1 and later send: ISN 0, NOP and window scale in the SYN, no PSH, RST to close.
+ * `guise`: what Linux sends: random ISN; MSS, SACK-permitted and window scale in the SYN, PSH, FIN to close.
+ */
+export type Profile = 'guise' | 'phantun';
+
+/** NOP, window scale 14 (RFC 7323 §2.2): all that phantun's SYN carries. */
+const PHANTUN_SYN_OPTIONS = Uint8Array.of(1, 3, 3, 14);
+
+/**
+ * Linux's order without timestamps (net/ipv4/tcp_output.c): MSS, NOP, NOP, SACK-permitted, NOP, window scale.
+ * Scale 14 with the constant window 65535 makes 1 GiB: routers never find a segment outside of it.
+ */
+function guiseSynOptions(mss: number): Uint8Array {
+  return Uint8Array.of(2, 4, mss >> 8, mss & 0xff, 1, 1, 4, 2, 1, 3, 3, 14);
+}
+
+/** @param mss bytes of payload that one segment may carry: 1 to 65535 */
+export function synOptions(profile: Profile, mss: number): Uint8Array {
+  return profile === 'phantun' ? PHANTUN_SYN_OPTIONS : guiseSynOptions(mss);
+}
+
+/** Whose SYN it is. A router may add an MSS option to phantun's, so the ISN decides with the missing SACK. */
+export function profileOfSyn(seq: number, options: Uint8Array): Profile {
+  return seq === 0 && !hasOption(options, 4) ? 'phantun' : 'guise';
+}
+
+function hasOption(options: Uint8Array, wanted: number): boolean {
+  for (let at = 0; at < options.length; ) {
+    const kind = options[at]!;
+    if (kind === wanted) return true;
+    if (kind === 0) return false;
+    const length = kind === 1 ? 1 : options[at + 1];
+    if (length === undefined || length < 1 || (kind !== 1 && length < 2)) return false;
+    at += length;
+  }
+  return false;
+}

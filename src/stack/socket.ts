@@ -1,0 +1,277 @@
+import { EventEmitter, on } from 'node:events';
+import { GuiseError, systemError } from '../errors.js';
+import type { Endpoint } from '../addresses.js';
+import {
+  ACK, decodeTuple, FIN, RST, type Engine, type FlowCounters, type Segment, type TupleBytes, type UdpPeer,
+} from '../native.js';
+import { NO_OPTIONS } from './active_open.js';
+import type { Profile } from './profile.js';
+import type { RateLimit } from './rate_limit.js';
+import { judge } from './verdict.js';
+
+/** FIN is sent so often, so many milliseconds apart, before the peer is given up. */
+const FIN_TRIES = 3;
+const FIN_WAIT = 400;
+/** Milliseconds for which a flow that the peer closed still answers a repeated FIN. */
+const LINGER = 2000;
+/** Datagrams that wait for a reader; the oldest goes first. */
+const RECEIVE_QUEUE = 1024;
+
+export interface SocketEvents {
+  message: [datagram: Uint8Array];
+  error: [error: Error];
+  close: [];
+}
+
+export interface SocketInit {
+  readonly engine: Engine;
+  readonly flow: number;
+  readonly worker: number;
+  readonly tuple: TupleBytes;
+  readonly profile: Profile;
+  readonly maxPayload: number;
+  /** Datagrams that came before the flow was in the table. */
+  readonly early: readonly Uint8Array[];
+  readonly challenges: RateLimit;
+  /** Called once when the flow may be forgotten. */
+  readonly onGone: () => void;
+}
+
+/**
+ * One fake TCP connection. It is datagram-like: boundaries are kept, a lost datagram stays lost, and a reader that is
+ * slow loses the oldest ones (`receiveDrops`).
+ *
+ * Events: `'message'` (datagram: Uint8Array), `'error'` (ECONNRESET when the peer resets), `'close'` once and last.
+ */
+export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<Uint8Array> {
+  readonly localAddress: string;
+  readonly localPort: number;
+  readonly remoteAddress: string;
+  readonly remotePort: number;
+  /** How the peer looks on the wire. */
+  readonly profile: Profile;
+  /** Bytes of the largest datagram. */
+  readonly maxPayload: number;
+
+  readonly #init: SocketInit;
+  readonly #engine: Engine;
+  readonly #flow: number;
+  #state: 'established' | 'finWait' | 'lastAck' | 'closed' = 'established';
+  #received: Uint8Array[] = [];
+  #receiveDrops = 0;
+  #unsent: Uint8Array[] = [];
+  #finTries = 0;
+  #timer: NodeJS.Timeout | undefined;
+  #closeEmitted = false;
+  #lastCounters: FlowCounters | undefined;
+  #activity = 0;
+  #activeAt = 0;
+
+  /** @internal Sockets come from `Stack.connect` and `Stack.listen`. */
+  constructor(init: SocketInit) {
+    super();
+    this.#init = init;
+    this.#engine = init.engine;
+    this.#flow = init.flow;
+    const { local, remote } = decodeTuple(init.tuple);
+    this.localAddress = local.address;
+    this.localPort = local.port;
+    this.remoteAddress = remote.address;
+    this.remotePort = remote.port;
+    this.profile = init.profile;
+    this.maxPayload = init.maxPayload;
+    this.#received.push(...init.early);
+  }
+
+  get closed(): boolean {
+    return this.#state === 'closed' || this.#state === 'lastAck';
+  }
+
+  /** What the data plane counted; the last values once the socket is closed. */
+  get counters(): FlowCounters {
+    return this.#lastCounters ?? this.#engine.flowCounters(this.#flow);
+  }
+
+  /** Datagrams dropped because nobody read them. */
+  get receiveDrops(): number {
+    return this.#receiveDrops;
+  }
+
+  /**
+   * Sends one datagram as one segment, in the order of the calls; it is not copied until the current task ends.
+   *
+   * @param datagram 1 to `maxPayload` bytes
+   * @throws {GuiseError} ERR_GUISE_DATAGRAM_SIZE, ERR_GUISE_SOCKET_CLOSED
+   */
+  send(datagram: Uint8Array): void {
+    if (this.#state !== 'established') throw new GuiseError('ERR_GUISE_SOCKET_CLOSED');
+    if (datagram.length < 1 || datagram.length > this.maxPayload) {
+      throw new GuiseError('ERR_GUISE_DATAGRAM_SIZE', `${datagram.length} bytes given, 1 to ${this.maxPayload} fit`);
+    }
+    if (this.#unsent.push(datagram) === 1) queueMicrotask(() => this.#sendUnsent());
+  }
+
+  /** From now on datagrams come from and go to a UDP peer of a `UdpListener`, without entering JavaScript. */
+  splicePeer(peer: UdpPeer): void {
+    this.#sendUnsent();
+    this.#engine.splicePeer(this.#flow, peer.id);
+  }
+
+  /**
+   * From now on datagrams come from and go to a UDP endpoint, through a UDP socket of this flow's own.
+   *
+   * @throws {GuiseError} with the system's code when no socket can be had
+   */
+  spliceUdp(remote: Endpoint): void {
+    this.#sendUnsent();
+    const result = this.#engine.spliceUdp(this.#flow, remote, this.#received);
+    this.#received = [];
+    if (result < 0) throw systemError(result, this.#engine.lastSyscall, remote);
+  }
+
+  /** Tells the peer, and resolves when it has answered or after 1.2 s at most. Idempotent. */
+  async close(): Promise<void> {
+    if (this.#state === 'established') {
+      this.#sendUnsent();
+      if (this.profile === 'phantun') {
+        this.resetAndDestroy();
+      } else {
+        this.#state = 'finWait';
+        this.#sendFin();
+      }
+    }
+    if (!this.#closeEmitted) await new Promise<void>((resolve) => this.once('close', () => resolve()));
+  }
+
+  /** Sends a RST and forgets the connection at once. Idempotent. */
+  resetAndDestroy(): void {
+    if (this.#state === 'closed') return;
+    this.#engine.sendControl(this.#flow, RST);
+    this.#finish();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  /** The datagrams as they come; ends when the connection closes. */
+  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void, void> {
+    if (this.#closeEmitted) return yield* this.#received.splice(0);
+    const ended = new AbortController();
+    this.once('close', () => ended.abort());
+    try {
+      for await (const [datagram] of on(this, 'message', { signal: ended.signal })) yield datagram as Uint8Array;
+    } catch (error) {
+      if (!ended.signal.aborted) throw error;
+    }
+  }
+
+  /** @internal A datagram for JavaScript. */
+  receiveDatagram(datagram: Uint8Array): void {
+    if (this.#received.length === 0 && this.listenerCount('message') > 0) {
+      this.emit('message', datagram);
+      return;
+    }
+    this.#received.push(datagram);
+    if (this.#received.length > RECEIVE_QUEUE) {
+      this.#received.shift();
+      this.#receiveDrops++;
+    }
+  }
+
+  /** @internal A control segment of this flow. */
+  receiveSegment(segment: Segment, now: number): void {
+    const verdict = judge(segment, this.#engine.flowNumbers(this.#flow));
+    switch (verdict) {
+      case 'reset':
+        return this.#onReset();
+      case 'finished':
+        return this.#onFin((segment.seq + segment.payload.length + 1) >>> 0);
+      case 'challenge':
+        if (this.#state === 'lastAck') this.#engine.sendControl(this.#flow, ACK | FIN);
+        else if (this.#init.challenges.take(now)) this.#engine.sendControl(this.#flow, ACK);
+        return;
+      case 'ignore':
+    }
+  }
+
+  /** @internal Milliseconds without a datagram in either direction. */
+  idleFor(now: number): number {
+    const activity = this.#state === 'established' ? this.#engine.flowActivity(this.#flow) : 0;
+    if (activity !== this.#activity || this.#activeAt === 0) {
+      this.#activity = activity;
+      this.#activeAt = now;
+    }
+    return now - this.#activeAt;
+  }
+
+  /** As EventEmitter's; what came before the first reader is delivered to it after the current task. */
+  override on<E extends keyof SocketEvents>(event: E, listener: (...args: SocketEvents[E]) => void): this {
+    super.on(event, listener as never);
+    if (event === 'message') queueMicrotask(() => this.#deliverReceived());
+    return this;
+  }
+
+  #deliverReceived(): void {
+    while (this.#received.length > 0 && this.listenerCount('message') > 0) {
+      this.emit('message', this.#received.shift()!);
+    }
+  }
+
+  #sendUnsent(): void {
+    if (this.#unsent.length === 0) return;
+    if (this.#state === 'established') this.#engine.sendDatagrams(this.#flow, this.#unsent);
+    this.#unsent = [];
+  }
+
+  #onReset(): void {
+    if (this.#state === 'established') {
+      const peer = { address: this.remoteAddress, port: this.remotePort };
+      const error = systemError('ECONNRESET', 'read', peer);
+      if (this.listenerCount('error') > 0) this.emit('error', error);
+    }
+    this.#finish();
+  }
+
+  #onFin(receiveNext: number): void {
+    if (this.#state === 'finWait') {
+      this.#engine.sendControl(this.#flow, ACK, receiveNext);
+      this.#finish();
+      return;
+    }
+    this.#state = 'lastAck';
+    this.#engine.sendControl(this.#flow, FIN | ACK, receiveNext);
+    this.#timer = setTimeout(() => this.#finish(), LINGER).unref();
+    this.#emitClose();
+  }
+
+  #sendFin(): void {
+    if (this.#finTries === FIN_TRIES) return this.#finish();
+    if (this.#finTries === 0) {
+      this.#engine.sendControl(this.#flow, FIN | ACK);
+    } else {
+      // The same FIN again: it has taken its number already.
+      const { sendNext, receiveNext } = this.#engine.flowNumbers(this.#flow);
+      const fin = { flags: FIN | ACK, seq: (sendNext - 1) >>> 0, ack: receiveNext, options: NO_OPTIONS };
+      this.#engine.sendSegment(this.#init.worker, this.#init.tuple, fin);
+    }
+    this.#finTries++;
+    this.#timer = setTimeout(() => this.#sendFin(), FIN_WAIT);
+  }
+
+  #finish(): void {
+    if (this.#state === 'closed') return;
+    this.#state = 'closed';
+    clearTimeout(this.#timer);
+    this.#lastCounters = this.#engine.flowCounters(this.#flow);
+    this.#engine.closeFlow(this.#flow);
+    this.#init.onGone();
+    this.#emitClose();
+  }
+
+  #emitClose(): void {
+    if (this.#closeEmitted) return;
+    this.#closeEmitted = true;
+    this.emit('close');
+  }
+}

@@ -1,0 +1,427 @@
+import { randomBytes, randomInt } from 'node:crypto';
+import { isIPv4 } from 'node:net';
+import { availableParallelism } from 'node:os';
+import { GuiseError, systemError } from '../errors.js';
+import { formatEndpoint, type Endpoint } from '../addresses.js';
+import {
+  ACK, encodeTuple, Engine, FIN, openTun, RST, SYN, tupleKey,
+  type EngineCounters, type Segment, type TupleBytes, type UdpPeer,
+} from '../native.js';
+import { ActiveOpen, NO_OPTIONS, type OpenOutcome, type OpenStep } from './active_open.js';
+import { CookieJar } from './cookie.js';
+import { Listener } from './listener.js';
+import { profileOfSyn, synOptions, type Profile } from './profile.js';
+import { RateLimit } from './rate_limit.js';
+import { Socket } from './socket.js';
+import { UdpListener } from './udp_listener.js';
+
+/** Linux's net.ipv4.ip_local_port_range, which phantun takes too. */
+const FIRST_PORT = 32768;
+const LAST_PORT = 60999;
+
+/** RSTs and challenge ACKs a second; Linux challenges 1000 times a second (net.ipv4.tcp_challenge_ack_limit). */
+const RESETS_PER_SECOND = 100;
+const CHALLENGES_PER_SECOND = 1000;
+
+/**
+ * An ACK each MiB is far below the window of 1 GiB even with 200 ms of 10 Gbit/s in flight; 200 ms is far below the
+ * 300 s after which conntrack forgets unacknowledged data. Before the peer's scaled window is seen, the 64 KiB of
+ * its SYN-ACK are all that a strict router lets through.
+ */
+const POLICY = { ackBytes: 1 << 20, ackInterval: 200, initialWindow: 48 << 10, queueBytes: 1 << 20, maxPeers: 65_536 };
+
+/** Default limit for `connect`: SYNs at 0, 1, 3 and 7 s. */
+export const CONNECT_TIMEOUT = 15_000;
+
+export interface TunOptions {
+  /** Interface name, at most 15 bytes; the kernel picks one if left out. */
+  readonly name?: string;
+  /** Queues, one worker thread each: 1 to 64. Default: one a CPU. */
+  readonly queues?: number;
+}
+
+export interface DescriptorOptions {
+  /** Descriptors that carry one raw IP packet a read and a write, one worker each. The stack owns and closes them. */
+  readonly descriptors: readonly number[];
+  /** A struct virtio_net_hdr of 10 bytes precedes each packet. */
+  readonly virtioHeader?: boolean;
+}
+
+export interface StackOptions {
+  readonly device: TunOptions | DescriptorOptions;
+  /** The stack's own addresses, one IPv4, one IPv6 or both: not those of the host. */
+  readonly addresses: readonly string[];
+  /** Bytes of the largest IP packet, 576 to 65535. Default 1500. */
+  readonly mtu?: number;
+  /** Super-segments, checksum offload, UDP_GRO and UDP_SEGMENT, as far as the kernel has them. Default true. */
+  readonly offload?: boolean;
+  /** Connections at the same time. Default 65536. */
+  readonly maxFlows?: number;
+  /** Milliseconds without a datagram after which a connection is closed. Default: never. */
+  readonly idleTimeout?: number;
+}
+
+export interface ConnectOptions {
+  readonly address: string;
+  readonly port: number;
+  /** `auto` tries guise's and falls back to phantun's when it is refused; what worked is remembered. Default auto. */
+  readonly profile?: Profile | 'auto';
+  /** Milliseconds until ETIMEDOUT. Default 15000. */
+  readonly timeout?: number;
+  /** The socket will be spliced to UDP: its datagrams are held until then. */
+  readonly spliced?: boolean;
+  /** The worker that is to own the flow. Default: the first. */
+  readonly worker?: number;
+  readonly signal?: AbortSignal;
+}
+
+/** A connection between its first segment and its Socket. */
+interface Opening {
+  receive(segment: Segment): void;
+}
+
+interface Accepting {
+  readonly listener: Listener;
+  readonly flow: number;
+  readonly worker: number;
+  readonly tuple: TupleBytes;
+  readonly profile: Profile;
+  readonly early: Uint8Array[];
+  /** End of the last of them. */
+  receiveNext: number;
+}
+
+/** A TCP/IP stack of fake connections on one device. */
+export class Stack {
+  /** Name of the TUN interface; undefined on descriptors. */
+  readonly interfaceName: string | undefined;
+  /** Whether the device takes super-segments, as far as known at the start. */
+  readonly segmentation: boolean;
+  /** Worker threads, one for each queue of the device. */
+  readonly workers: number;
+
+  readonly #engine: Engine;
+  readonly #addresses: readonly string[];
+  readonly #mtu: number;
+  readonly #idleTimeout: number;
+  readonly #cookies = new CookieJar(randomBytes(32));
+  readonly #resets = new RateLimit(RESETS_PER_SECOND);
+  readonly #challenges = new RateLimit(CHALLENGES_PER_SECOND);
+  readonly #opening = new Map<string, Opening>();
+  readonly #accepting = new Map<string, Accepting>();
+  readonly #acceptingFlows = new Map<number, string>();
+  readonly #sockets = new Map<string, Socket>();
+  readonly #flows = new Map<number, Socket>();
+  readonly #listeners = new Map<number, Listener>();
+  readonly #udpListeners: UdpListener[] = [];
+  readonly #profiles = new Map<string, Profile>();
+  readonly #sweep: NodeJS.Timeout;
+  #closing: Promise<void> | undefined;
+
+  /**
+   * Opens the device and starts its workers.
+   *
+   * @throws {GuiseError} with the system's code (EPERM, EBUSY, ENOENT …) when there is no device to be had
+   */
+  static async open(options: StackOptions): Promise<Stack> {
+    return new Stack(options);
+  }
+
+  private constructor({ device, addresses, mtu = 1500, offload = true, maxFlows = 65_536, idleTimeout }: StackOptions) {
+    const { descriptors, virtioHeader, segmentation, name } = openDevice(device, offload);
+    this.interfaceName = name;
+    this.segmentation = segmentation;
+    this.workers = descriptors.length;
+    this.#addresses = addresses;
+    this.#mtu = mtu;
+    this.#idleTimeout = idleTimeout ?? Infinity;
+    this.#engine = new Engine({ devices: descriptors, virtioHeader, segmentation, offload, maxFlows, ...POLICY }, {
+      segment: (segment) => this.#onSegment(segment),
+      datagram: (flow, payload) => this.#flows.get(flow)?.receiveDatagram(payload),
+      attached: (flow) => this.#onAttached(flow),
+      peer: (peer) => this.#onPeer(peer),
+    });
+    this.#sweep = setInterval(() => this.#closeIdle(), 1000).unref();
+  }
+
+  get counters(): EngineCounters {
+    return this.#engine.counters();
+  }
+
+  /** The connections that are established. */
+  get sockets(): Iterable<Socket> {
+    return this.#sockets.values();
+  }
+
+  /**
+   * Opens a connection from a free port of the stack's address of the same family.
+   *
+   * @throws {GuiseError} ECONNREFUSED, ETIMEDOUT, EADDRNOTAVAIL; the reason of `signal` when it aborts
+   */
+  async connect(options: ConnectOptions): Promise<Socket> {
+    const remote = { address: options.address, port: options.port };
+    const name = formatEndpoint(remote);
+    const asked = options.profile ?? 'auto';
+    const known = this.#profiles.get(name);
+    const profiles: readonly Profile[] =
+      asked !== 'auto' ? [asked] : known === 'phantun' ? ['phantun', 'guise'] : ['guise', 'phantun'];
+    for (const profile of profiles) {
+      const socket = await this.#attempt(remote, profile, options);
+      if (!socket) continue;
+      this.#profiles.set(name, profile);
+      return socket;
+    }
+    throw systemError('ECONNREFUSED', 'connect', remote);
+  }
+
+  /**
+   * Accepts connections on a port.
+   *
+   * @param port 1 to 65535
+   * @throws {GuiseError} EADDRINUSE when this stack listens there already
+   */
+  listen({ port, spliced = false }: { port: number; spliced?: boolean }): Listener {
+    if (this.#listeners.has(port)) throw systemError('EADDRINUSE', 'listen', { address: this.#addresses[0]!, port });
+    const listener = new Listener({ port, spliced, onClose: () => this.#listeners.delete(port) });
+    this.#listeners.set(port, listener);
+    return listener;
+  }
+
+  /**
+   * Binds a UDP port of the host, whose peers can be spliced to sockets of this stack.
+   *
+   * @throws {GuiseError} EADDRINUSE, EADDRNOTAVAIL, EACCES
+   */
+  listenUdp(local: Endpoint): UdpListener {
+    const port = this.#engine.listenUdp(local);
+    if (port < 0) throw systemError(port, this.#engine.lastSyscall, local);
+    const listener = new UdpListener(this.#engine, { address: local.address, port });
+    this.#udpListeners.push(listener);
+    return listener;
+  }
+
+  /** Closes every connection, then the device. Idempotent. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #close(): Promise<void> {
+    clearInterval(this.#sweep);
+    for (const listener of [...this.#listeners.values()]) listener.close();
+    await Promise.all(Array.from(this.#sockets.values(), (socket) => socket.close()));
+    this.#engine.close();
+  }
+
+  /** A socket, or undefined when the peer refused. */
+  async #attempt(remote: Endpoint, profile: Profile, options: ConnectOptions): Promise<Socket | undefined> {
+    const { timeout = CONNECT_TIMEOUT, worker = 0, signal } = options;
+    signal?.throwIfAborted();
+    const tuple = this.#freeTuple(remote);
+    const open = new ActiveOpen({
+      profile,
+      iss: profile === 'phantun' ? 0 : randomInt(2 ** 32),
+      mss: this.#maxPayload(remote.address),
+      limit: timeout,
+    });
+    const outcome = await this.#drive(open, tuple, worker, signal);
+    if (outcome.type === 'timedOut') throw systemError('ETIMEDOUT', 'connect', remote);
+    if (outcome.type === 'refused') return undefined;
+    const flow = this.#engine.openFlow(tuple, {
+      worker,
+      sendNext: outcome.sendNext,
+      receiveNext: outcome.receiveNext,
+      maxPayload: this.#maxPayload(remote.address),
+      push: profile === 'guise',
+      // phantun never acknowledges the first data, so there is nothing to wait for.
+      guard: profile === 'guise',
+      javascript: options.spliced !== true,
+    });
+    if (flow < 0) throw systemError(flow, 'connect', remote);
+    this.#engine.sendControl(flow, ACK);
+    return this.#adopt({ flow, worker, tuple, profile, early: [] });
+  }
+
+  #drive(open: ActiveOpen, tuple: TupleBytes, worker: number, signal: AbortSignal | undefined): Promise<OpenOutcome> {
+    const key = tupleKey(tuple);
+    return new Promise((resolve, reject) => {
+      let timer: NodeJS.Timeout | undefined;
+      const onAbort = (): void => {
+        end();
+        reject(signal!.reason);
+      };
+      const end = (): void => {
+        clearTimeout(timer);
+        this.#opening.delete(key);
+        signal?.removeEventListener('abort', onAbort);
+      };
+      const take = ({ send, wait, outcome }: OpenStep): void => {
+        if (send) this.#engine.sendSegment(worker, tuple, send);
+        if (wait !== undefined) timer = setTimeout(() => take(open.timeout()), wait);
+        if (!outcome) return;
+        end();
+        resolve(outcome);
+      };
+      signal?.addEventListener('abort', onAbort, { once: true });
+      this.#opening.set(key, { receive: (segment) => take(open.segment(segment)) });
+      take(open.start());
+    });
+  }
+
+  #freeTuple(remote: Endpoint): TupleBytes {
+    const address = this.#addresses.find((each) => isIPv4(each) === isIPv4(remote.address));
+    if (!address) throw systemError('EADDRNOTAVAIL', 'connect', remote);
+    const ports = LAST_PORT - FIRST_PORT + 1;
+    const start = randomInt(ports);
+    for (let i = 0; i < ports; i++) {
+      const tuple = encodeTuple({ address, port: FIRST_PORT + ((start + i) % ports) }, remote);
+      const key = tupleKey(tuple);
+      if (!this.#opening.has(key) && !this.#sockets.has(key)) return tuple;
+    }
+    throw systemError('EADDRNOTAVAIL', 'connect', remote);
+  }
+
+  #maxPayload(address: string): number {
+    return this.#mtu - (isIPv4(address) ? 20 : 40) - 20;
+  }
+
+  #onSegment(segment: Segment): void {
+    const socket = this.#flows.get(segment.flow) ?? this.#sockets.get(segment.key);
+    if (socket) {
+      if (segment.flow !== 0) socket.receiveSegment(segment, Date.now());
+      return;
+    }
+    const opening = this.#opening.get(segment.key);
+    if (opening) return opening.receive(segment);
+    const accepting = this.#accepting.get(segment.key);
+    if (accepting) {
+      if (segment.payload.length > 0) {
+        accepting.early.push(segment.payload.slice());
+        accepting.receiveNext = (segment.seq + segment.payload.length) >>> 0;
+      }
+      return;
+    }
+    this.#onStranger(segment);
+  }
+
+  #onStranger(segment: Segment): void {
+    if (segment.flags & RST) return;
+    const listener = this.#listeners.get(localPort(segment.tuple));
+    if (listener && segment.flags & SYN && !(segment.flags & ACK)) return this.#answerSyn(segment);
+    if (listener && segment.flags & ACK && !(segment.flags & (SYN | FIN)) && this.#accept(listener, segment)) return;
+    this.#reset(segment);
+  }
+
+  #answerSyn(segment: Segment): void {
+    const profile = profileOfSyn(segment.seq, segment.options);
+    const isn = this.#cookies.make(segment.tuple, profile, Date.now());
+    this.#engine.sendSegment(segment.worker, segment.tuple, {
+      flags: SYN | ACK,
+      seq: isn,
+      ack: (segment.seq + 1) >>> 0,
+      options: synOptions(profile, this.#mtu - (isMapped(segment.tuple) ? 40 : 60)),
+    });
+  }
+
+  /** Makes the connection of a cookie that came back: with an empty ACK, or with first data when that was lost. */
+  #accept(listener: Listener, segment: Segment): boolean {
+    const profile = this.#cookies.check(segment.tuple, (segment.ack - 1) >>> 0, Date.now());
+    if (!profile) return false;
+    const receiveNext = (segment.seq + segment.payload.length) >>> 0;
+    const flow = this.#engine.openFlow(segment.tuple, {
+      worker: segment.worker,
+      sendNext: segment.ack,
+      receiveNext,
+      maxPayload: this.#mtu - (isMapped(segment.tuple) ? 40 : 60),
+      push: profile === 'guise',
+      guard: false,
+      javascript: !listener.spliced,
+    });
+    if (flow < 0) return false;
+    const early = segment.payload.length > 0 ? [segment.payload.slice()] : [];
+    const { worker, tuple } = segment;
+    this.#accepting.set(segment.key, { listener, flow, worker, tuple, profile, early, receiveNext });
+    this.#acceptingFlows.set(flow, segment.key);
+    return true;
+  }
+
+  #onAttached(flow: number): void {
+    const key = this.#acceptingFlows.get(flow);
+    const accepting = key === undefined ? undefined : this.#accepting.get(key);
+    if (key === undefined || !accepting) return;
+    this.#acceptingFlows.delete(flow);
+    this.#accepting.delete(key);
+    // The data plane never saw the early ones: acknowledge them here.
+    if (accepting.early.length > 0) this.#engine.sendControl(flow, ACK, accepting.receiveNext);
+    accepting.listener.emit('connection', this.#adopt(accepting));
+  }
+
+  #onPeer(peer: UdpPeer): void {
+    const listener = this.#udpListeners.find(({ local }) => local.port === peer.local.port);
+    listener?.emit('peer', peer);
+  }
+
+  #adopt(init: {
+    flow: number; worker: number; tuple: TupleBytes; profile: Profile; early: readonly Uint8Array[];
+  }): Socket {
+    const key = tupleKey(init.tuple);
+    const socket = new Socket({
+      ...init,
+      engine: this.#engine,
+      maxPayload: this.#mtu - (isMapped(init.tuple) ? 40 : 60),
+      challenges: this.#challenges,
+      onGone: () => {
+        this.#sockets.delete(key);
+        this.#flows.delete(init.flow);
+      },
+    });
+    this.#sockets.set(key, socket);
+    this.#flows.set(init.flow, socket);
+    return socket;
+  }
+
+  /** Tells a stranger that nothing is here, in the form that phantun uses and RFC 9293 §3.5.2 allows. */
+  #reset({ worker, tuple, seq, ack, flags, payload }: Segment): void {
+    if (!this.#resets.take(Date.now())) return;
+    const end = (seq + payload.length + (flags & SYN ? 1 : 0)) >>> 0;
+    this.#engine.sendSegment(worker, tuple, { flags: RST | ACK, seq: ack, ack: end, options: NO_OPTIONS });
+  }
+
+  #closeIdle(): void {
+    const now = Date.now();
+    for (const socket of this.#sockets.values()) {
+      if (!socket.closed && socket.idleFor(now) >= this.#idleTimeout) void socket.close();
+    }
+  }
+}
+
+interface OpenedDevice {
+  readonly descriptors: readonly number[];
+  readonly virtioHeader: boolean;
+  readonly segmentation: boolean;
+  readonly name: string | undefined;
+}
+
+function openDevice(device: TunOptions | DescriptorOptions, offload: boolean): OpenedDevice {
+  if ('descriptors' in device) {
+    const { descriptors, virtioHeader = false } = device;
+    if (descriptors.length < 1 || descriptors.length > 64) throw new GuiseError('ERR_GUISE_DESCRIPTORS');
+    return { descriptors, virtioHeader, segmentation: virtioHeader && offload, name: undefined };
+  }
+  const opened = openTun(device.name ?? '', device.queues ?? availableParallelism(), offload);
+  if ('errno' in opened) throw systemError(opened.errno, opened.syscall, {});
+  return { ...opened, descriptors: opened.fds };
+}
+
+/** IPv4 in its mapped form: the remote address begins at byte 16. */
+function isMapped(tuple: TupleBytes): boolean {
+  return tuple[26] === 0xff && tuple[27] === 0xff && tuple.subarray(16, 26).every((byte) => byte === 0);
+}
+
+function localPort(tuple: TupleBytes): number {
+  return tuple[32]! | (tuple[33]! << 8);
+}

@@ -1,0 +1,37 @@
+import type { Endpoint, HostPort } from '../addresses.js';
+import type { Log } from '../observe/log.js';
+import type { Profile } from '../stack/profile.js';
+
+/** What client and server have in common. Times in milliseconds, sizes in bytes. */
+export interface TunnelOptions {
+  readonly remote: HostPort;
+  /** Name of the TUN interface; the kernel picks one if left out. */
+  readonly tun?: string;
+  readonly tunLocal: string;
+  readonly tunPeer: string;
+  readonly tunLocal6: string;
+  readonly tunPeer6: string;
+  readonly ipv4Only: boolean;
+  /** Sent as the first data segment of each connection, before any datagram. */
+  readonly handshakePacket?: Uint8Array;
+  readonly idleTimeout: number;
+  readonly queues: number;
+  readonly offload: boolean;
+  readonly firewall: boolean;
+  readonly mtu: number;
+  readonly log: Log;
+  /** Ends the tunnel: every connection is closed and every rule undone. */
+  readonly signal: AbortSignal;
+}
+
+export interface ClientOptions extends TunnelOptions {
+  /** UDP address that applications send to. */
+  readonly local: Endpoint;
+  readonly connectTimeout: number;
+  readonly profile: Profile | 'auto';
+}
+
+export interface ServerOptions extends TunnelOptions {
+  /** TCP port. */
+  readonly local: number;
+}

@@ -1,0 +1,35 @@
+/** Fake TCP connections -> UDP: each connection gets a UDP socket of its own, connected to the backend. */
+import { formatEndpoint, resolve } from '../addresses.js';
+import type { Socket } from '../stack/socket.js';
+import type { ServerOptions } from './options.js';
+import { runTunnel } from './tunnel.js';
+
+/** Runs a server until `options.signal` aborts. Rejects with one sentence when it cannot start. */
+export async function runServer(options: ServerOptions): Promise<void> {
+  const { log, local, handshakePacket } = options;
+  const backend = await resolve(options.remote);
+  const carry = (socket: Socket): void => {
+    const name = formatEndpoint({ address: socket.remoteAddress, port: socket.remotePort });
+    socket.on('error', (error) => log.warn(`${name}: ${error.message}`));
+    socket.on('close', () => log.info(`${name} closed`));
+    try {
+      if (handshakePacket) socket.send(handshakePacket);
+      socket.spliceUdp(backend);
+      log.info(`${name} connected${socket.profile === 'phantun' ? ', a phantun client' : ''}`);
+    } catch (error) {
+      log.error(`${name}: ${(error as Error).message}`);
+      socket.resetAndDestroy();
+    }
+  };
+  await runTunnel({
+    role: 'server',
+    options,
+    port: local,
+    ipv6: !options.ipv4Only,
+    title: [
+      `guise server: TCP port ${local} -> UDP ${formatEndpoint(backend)}`,
+      'the port does not show up in `ss`: the kernel has no socket there, NAT leads it to the interface below',
+    ],
+    start: (stack) => stack.listen({ port: local, spliced: true }).on('connection', carry),
+  });
+}

@@ -1,0 +1,90 @@
+/** What client and server do alike: open the stack, set up the host, say so, watch for drops, undo all of it. */
+import { once } from 'node:events';
+import { refuseBusyTun } from '../host/tun_interface.js';
+import { setUpHostNetwork } from '../host/network.js';
+import { Stack } from '../stack/stack.js';
+import { wireGuardMtu } from './mtu.js';
+import type { TunnelOptions } from './options.js';
+
+/** Drops that a user can do something about, and what. */
+const ADVICE: Record<string, string> = {
+  oversize: 'datagrams are larger than one segment carries: lower the MTU of WireGuard (see the MTU line above)',
+  backendRefused: 'nobody listens at --remote: start the UDP service there',
+  pendingFull: 'datagrams came faster than the connection was set up: the oldest were dropped',
+  peersFull: 'more UDP peers than the tunnel takes',
+  eventsFull: 'more control segments than can be answered: the port is scanned or flooded',
+  badChecksum: 'segments came with a wrong checksum: something on the path damages them',
+};
+const WATCH_INTERVAL = 5000;
+
+export interface Part {
+  readonly role: 'client' | 'server';
+  readonly options: TunnelOptions;
+  /** The server's TCP port. */
+  readonly port?: number;
+  /** First lines of the start block. */
+  readonly title: readonly string[];
+  /** IP family of the fake TCP leg, where it is known. */
+  readonly family?: 4 | 6;
+  /** IPv6 addresses on the TUN. */
+  readonly ipv6: boolean;
+  /** Called with the open stack; what it starts ends with the stack. */
+  readonly start: (stack: Stack) => void;
+}
+
+/** Runs until the signal aborts; then everything is undone. */
+export async function runTunnel({ role, options, port, title, family, ipv6, start }: Part): Promise<void> {
+  const { log, signal, mtu } = options;
+  if (options.tun) await refuseBusyTun(options.tun);
+  await using stack = await Stack.open({
+    device: { ...(options.tun === undefined ? {} : { name: options.tun }), queues: options.queues },
+    addresses: ipv6 ? [options.tunPeer, options.tunPeer6] : [options.tunPeer],
+    mtu,
+    offload: options.offload,
+    idleTimeout: options.idleTimeout,
+  });
+  await using network = await setUpHostNetwork({
+    role,
+    tun: stack.interfaceName!,
+    addresses: {
+      local4: options.tunLocal,
+      peer4: options.tunPeer,
+      ...(ipv6 ? { local6: options.tunLocal6, peer6: options.tunPeer6 } : {}),
+    },
+    mtu,
+    firewall: options.firewall,
+    ...(port === undefined ? {} : { port }),
+  });
+  start(stack);
+  for (const line of [...title, ...network.done, mtuLine(mtu, family), offloadLine(stack)]) log.info(line);
+  const watch = setInterval(watchDrops(stack, log.warn.bind(log)), WATCH_INTERVAL);
+  log.info(`ready (pid ${process.pid})`);
+  if (!signal.aborted) await once(signal, 'abort');
+  clearInterval(watch);
+  const open = [...stack.sockets].length;
+  log.info(`closing${open > 0 ? ` ${open} connection${open > 1 ? 's' : ''}` : ''}`);
+  await stack.close();
+}
+
+function mtuLine(mtu: number, family: 4 | 6 | undefined): string {
+  const advice = (which: 4 | 6): string => `MTU = ${wireGuardMtu(mtu, which)} over IPv${which}`;
+  return `WireGuard on both ends: ${family ? advice(family) : `${advice(4)}, ${advice(6)}`}`;
+}
+
+function offloadLine(stack: Stack): string {
+  const how = stack.segmentation ? 'super-segments in both directions' : 'one segment a packet (slow: no offload)';
+  return `data plane: ${stack.workers} worker${stack.workers > 1 ? 's' : ''}, ${how}`;
+}
+
+/** Says once a reason, and again when it has grown tenfold. */
+function watchDrops(stack: Stack, warn: (sentence: string) => void): () => void {
+  const said = new Map<string, number>();
+  return () => {
+    for (const [reason, count] of Object.entries(stack.counters.dropped)) {
+      const advice = ADVICE[reason];
+      if (!advice || count < (said.get(reason) ?? 0) * 10 || count === said.get(reason)) continue;
+      said.set(reason, count);
+      warn(`${count} dropped (${reason}): ${advice}`);
+    }
+  };
+}
