@@ -19,6 +19,19 @@
       ],
       "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")"],
       "defines": ["NAPI_VERSION=9", "NODE_ADDON_API_CPP_EXCEPTIONS"]
+    },
+    {
+      "target_name": "test_support",
+      "sources": ["test/support/socketpair.cc"],
+      "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")"],
+      "defines": ["NAPI_VERSION=9", "NODE_ADDON_API_CPP_EXCEPTIONS"]
+    },
+    {
+      "target_name": "traffic",
+      "type": "executable",
+      "sources": ["bench/traffic/main.cc"],
+      "cflags_cc": ["-pthread"],
+      "ldflags": ["-pthread"]
     }
   ]
 }

@@ -22,7 +22,7 @@ class ChecksumSum {
       size -= 8;
     }
     uint64_t tail = 0;
-    std::memcpy(&tail, data, size);
+    if (size > 0) std::memcpy(&tail, data, size);
     sum += tail;
     sum += sum < tail;
     sum_ = sum;

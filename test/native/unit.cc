@@ -1,0 +1,314 @@
+// Codec, flow table, runs and packet device alone, without Node; built with AddressSanitizer and UBSan.
+#include <sys/socket.h>
+
+#include <map>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "../../native/packet/bytes.h"
+#include "../../native/packet/checksum.h"
+#include "../../native/packet/segment.h"
+#include "../../native/packet_device.h"
+#include "../../native/segment_run.h"
+#include "../../native/tuple_table.h"
+#include "check.h"
+
+using namespace guise;
+
+namespace {
+
+using Bytes = std::vector<uint8_t>;
+std::mt19937 random_source(20261121);
+
+Bytes from_hex(const std::string& hex) {
+  Bytes bytes;
+  for (size_t i = 0; i < hex.size(); i += 2) bytes.push_back(static_cast<uint8_t>(std::stoi(hex.substr(i, 2), nullptr, 16)));
+  return bytes;
+}
+
+Endpoint v4(uint8_t a, uint8_t b, uint8_t c, uint8_t d, uint16_t port) {
+  const uint8_t bytes[] = {a, b, c, d};
+  return {Address::from_v4(bytes), port};
+}
+
+Endpoint v6(uint8_t first, uint8_t last, uint16_t port) {
+  uint8_t bytes[16] = {first};
+  bytes[15] = last;
+  return {Address::from_v6(bytes), port};
+}
+
+// The segment as a device without offload writes it.
+Bytes whole(const Tuple& tuple, uint32_t seq, uint32_t ack, uint8_t flags, const Bytes& options, const Bytes& payload) {
+  int fds[2];
+  CHECK(::socketpair(AF_UNIX, SOCK_SEQPACKET, 0, fds) == 0);
+  UniqueFd other(fds[1]);
+  const CounterSlab counters(1);
+  PacketDevice device(UniqueFd(fds[0]), false, false, counters);
+  CHECK(device.write_segment(SegmentHeader(tuple), seq, ack, flags, options, payload) == 0);
+  Bytes packet(65536);
+  packet.resize(static_cast<size_t>(::recv(other.get(), packet.data(), packet.size(), 0)));
+  return packet;
+}
+
+uint16_t naive_checksum(const Bytes& bytes) {
+  uint32_t sum = 0;
+  for (size_t i = 0; i < bytes.size(); i += 2) sum += bytes[i] << 8 | (i + 1 < bytes.size() ? bytes[i + 1] : 0);
+  while (sum >> 16) sum = (sum & 0xffff) + (sum >> 16);
+  return static_cast<uint16_t>(~sum);
+}
+
+Bytes random_bytes(size_t size) {
+  Bytes bytes(size);
+  for (uint8_t& byte : bytes) byte = static_cast<uint8_t>(random_source());
+  return bytes;
+}
+
+void checksum_tests() {
+  test("the checksum agrees with a naive one for every length and split", [] {
+    for (size_t size = 0; size < 200; ++size) {
+      const Bytes bytes = random_bytes(size);
+      const size_t split = size ? random_source() % size : 0;
+      ChecksumSum sum;
+      sum.add_at(0, bytes.data(), split);
+      sum.add_at(split, bytes.data() + split, size - split);
+      CHECK(__builtin_bswap16(sum.checksum()) == naive_checksum(bytes));
+    }
+    Bytes ones(64, 0xff);
+    ChecksumSum sum;
+    sum.add(ones.data(), ones.size());
+    CHECK(sum.folded() == 0xffff);
+  });
+}
+
+void codec_tests() {
+  const Tuple client{v4(192, 168, 200, 2, 40000), v4(10, 0, 0, 1, 4567)};
+  const Tuple server{v4(192, 168, 201, 2, 4567), v4(10, 0, 0, 2, 40000)};
+  const Bytes scale{1, 3, 3, 14};
+  const Bytes hello{'h', 'e', 'l', 'l', 'o'}, hi{'h', 'i'};
+
+  test("segments are phantun's byte for byte", [&] {
+    CHECK(whole(client, 0, 0, kSyn, scale, {}) == from_hex("4500002c000040004006a820c0a8c8020a0000019c4011d700000000000000006002ffff5b0a00000103030e"));
+    CHECK(whole(server, 0, 1, kSyn | kAck, scale, {}) == from_hex("4500002c000040004006a71fc0a8c9020a00000211d79c4000000000000000016012ffff59f800000103030e"));
+    CHECK(whole(client, 1, 1, kAck, {}, {}) == from_hex("45000028000040004006a824c0a8c8020a0000019c4011d700000001000000015010ffff6f0f0000"));
+    CHECK(whole(client, 1, 1, kAck, {}, hello) == from_hex("4500002d000040004006a81fc0a8c8020a0000019c4011d700000001000000015010ffff2b38000068656c6c6f"));
+    CHECK(whole(client, 6, 1, kAck, {}, hi) == from_hex("4500002a000040004006a822c0a8c8020a0000019c4011d700000006000000015010ffff069f00006869"));
+    CHECK(whole(client, 8, 0, kRst, {}, {}) == from_hex("45000028000040004006a824c0a8c8020a0000019c4011d700000008000000005004ffff6f150000"));
+    CHECK(whole(server, 1, 13, kRst | kAck, {}, {}) == from_hex("45000028000040004006a723c0a8c9020a00000211d79c40000000010000000d5014ffff6dfe0000"));
+  });
+
+  test("what is written is read back, IPv4 and IPv6, any size", [&] {
+    const Tuple six{v6(0xfc, 1, 4567), v6(0xfd, 2, 50000)};
+    for (const Tuple& tuple : {client, six}) {
+      for (int round = 0; round < 300; ++round) {
+        const Bytes payload = random_bytes(random_source() % 3000);
+        const Bytes options = random_bytes(random_source() % 11 * 4);
+        const auto seq = static_cast<uint32_t>(random_source());
+        const Bytes packet = whole(tuple, seq, 7, kAck | kPsh, options, payload);
+        SegmentView view;
+        CHECK(parse_segment(packet, nullptr, view) == DropReason::kNone);
+        CHECK((view.tuple == Tuple{tuple.remote, tuple.local}));
+        CHECK(view.seq == seq && view.ack == 7 && view.flags == (kAck | kPsh));
+        CHECK(Bytes(view.payload.begin(), view.payload.end()) == payload);
+        CHECK(Bytes(view.options.begin(), view.options.end()) == options);
+      }
+    }
+  });
+
+  test("any damaged bit is refused", [&] {
+    const Bytes good = whole(client, 1, 2, kAck, {}, hello);
+    for (size_t bit = 0; bit < good.size() * 8; ++bit) {
+      Bytes bad = good;
+      bad[bit / 8] ^= static_cast<uint8_t>(1 << bit % 8);
+      SegmentView view;
+      CHECK(parse_segment(bad, nullptr, view) != DropReason::kNone);
+    }
+  });
+
+  test("IP options and IPv6 extension headers are passed over, fragments and other protocols refused", [&] {
+    const Bytes plain = whole(client, 1, 2, kAck, {}, hello);
+    SegmentView view;
+
+    Bytes with_options = plain;
+    with_options.insert(with_options.begin() + 20, {1, 1, 1, 0});
+    with_options[0] = 0x46;
+    write16(&with_options[2], static_cast<uint16_t>(with_options.size()));
+    with_options[10] = with_options[11] = 0;
+    write16(&with_options[10], naive_checksum(Bytes(with_options.begin(), with_options.begin() + 24)));
+    CHECK(parse_segment(with_options, nullptr, view) == DropReason::kNone);
+    CHECK(view.payload.size() == 5);
+
+    Bytes fragment = plain;
+    fragment[6] = 0x20;
+    CHECK(parse_segment(fragment, nullptr, view) == DropReason::kFragment);
+    Bytes udp = plain;
+    udp[9] = 17;
+    CHECK(parse_segment(udp, nullptr, view) == DropReason::kNotTcp);
+    CHECK(parse_segment(Bytes{0x20}, nullptr, view) == DropReason::kNotIp);
+    CHECK(parse_segment({}, nullptr, view) == DropReason::kTruncated);
+
+    Bytes six = whole({v6(0xfc, 1, 1), v6(0xfd, 2, 2)}, 1, 2, kAck, {}, hello);
+    six.insert(six.begin() + 40, {6, 0, 1, 4, 0, 0, 0, 0});  // hop-by-hop with a PadN
+    six[6] = 0;
+    write16(&six[4], static_cast<uint16_t>(six.size() - 40));
+    CHECK(parse_segment(six, nullptr, view) == DropReason::kNone);
+    CHECK(view.payload.size() == 5);
+    six[6] = 44;
+    CHECK(parse_segment(six, nullptr, view) == DropReason::kFragment);
+    six[6] = 60;
+    six[41] = 200;  // longer than the packet
+    CHECK(parse_segment(six, nullptr, view) == DropReason::kTruncated);
+  });
+
+  test("a merged segment is cut at gso_size whatever hdr_len says, and trusted without a checksum pass", [&] {
+    Bytes packet = whole(client, 1, 2, kAck, {}, Bytes(3000, 1));
+    packet[45] ^= 1;
+    VirtioNetHeader offload;
+    offload.flags = VirtioNetHeader::kDataValid;
+    offload.gso_type = VirtioNetHeader::kGsoTcp4 | VirtioNetHeader::kGsoEcn;
+    offload.gso_size = 1400;
+    offload.header_length = 9999;
+    SegmentView view;
+    CHECK(parse_segment(packet, &offload, view) == DropReason::kNone);
+    CHECK(view.segment_size == 1400);
+    offload.flags = 0;
+    CHECK(parse_segment(packet, &offload, view) == DropReason::kBadChecksum);
+    offload = {};
+    packet[45] ^= 1;
+    CHECK(parse_segment(packet, &offload, view) == DropReason::kNone);
+    CHECK(view.segment_size == 3000);
+  });
+
+  test("no bytes crash the parser or lead it out of the packet", [&] {
+    const Bytes seeds[] = {whole(client, 1, 2, kAck, scale, hello),
+                           whole({v6(0xfc, 1, 1), v6(0xfd, 2, 2)}, 1, 2, kAck, scale, hello)};
+    for (int round = 0; round < 200'000; ++round) {
+      Bytes packet = seeds[round & 1];
+      for (int i = 0; i < 3; ++i) packet[random_source() % packet.size()] = static_cast<uint8_t>(random_source());
+      packet.resize(random_source() % (packet.size() + 1));
+      VirtioNetHeader offload;
+      offload.flags = VirtioNetHeader::kDataValid;
+      offload.gso_type = VirtioNetHeader::kGsoTcp4;
+      offload.gso_size = static_cast<uint16_t>(random_source());
+      const Bytes exact(packet.begin(), packet.end());  // so that ASan sees the end
+      SegmentView view;
+      if (parse_segment(exact, &offload, view) != DropReason::kNone) continue;
+      CHECK(view.payload.data() + view.payload.size() <= exact.data() + exact.size());
+      CHECK(view.payload.empty() || view.segment_size > 0);
+    }
+  });
+}
+
+void table_tests() {
+  struct Entry {
+    Tuple tuple;
+    int value;
+  };
+  test("the tuple table agrees with a map over any sequence of insertions and removals", [] {
+    TupleTable<std::shared_ptr<Entry>> table(42);
+    std::map<uint16_t, int> model;
+    for (int round = 0; round < 100'000; ++round) {
+      const auto port = static_cast<uint16_t>(random_source() % 2000);
+      const Tuple tuple{v4(10, 0, 0, 1, 1), v4(10, 0, 0, 2, port)};
+      switch (random_source() % 3) {
+        case 0:
+          table.insert(std::make_shared<Entry>(tuple, round));
+          model[port] = round;
+          break;
+        case 1:
+          CHECK((table.erase(tuple) != nullptr) == (model.erase(port) == 1));
+          break;
+        default: {
+          const Entry* found = table.find(tuple);
+          const auto wanted = model.find(port);
+          CHECK((found != nullptr) == (wanted != model.end()));
+          if (found && wanted != model.end()) CHECK(found->value == wanted->second);
+        }
+      }
+      CHECK(table.size() == model.size());
+    }
+  });
+}
+
+// The sizes of the datagrams in a run, cut as a receiver cuts them.
+std::vector<size_t> sizes_of(SegmentRun& run) {
+  std::vector<size_t> sizes;
+  for (size_t left = run.bytes(); left > 0; left -= sizes.back()) sizes.push_back(std::min(left, run.segment_size()));
+  return sizes;
+}
+
+void run_tests() {
+  test("runs keep every boundary and every byte for any mix of sizes and merged messages", [] {
+    for (int round = 0; round < 2000; ++round) {
+      SegmentRun run(1 + random_source() % 64, 1500 + random_source() % 64000);
+      std::vector<Bytes> messages;
+      std::vector<size_t> sent, received;
+      Bytes in, out;
+      const auto flush = [&] {
+        for (const size_t size : sizes_of(run)) received.push_back(size);
+        for (size_t i = 0; i < run.vector_count(); ++i) {
+          const auto* data = static_cast<const uint8_t*>(run.vectors()[i].iov_base);
+          out.insert(out.end(), data, data + run.vectors()[i].iov_len);
+        }
+        run.clear();
+      };
+      for (int i = 0; i < 40; ++i) {
+        const size_t segment = random_source() % 4 ? 1400 : 1 + random_source() % 1460;
+        const size_t size = random_source() % 3 ? segment : 1 + random_source() % (segment * 20);
+        messages.push_back(random_bytes(size));
+        in.insert(in.end(), messages.back().begin(), messages.back().end());
+        for (size_t left = size; left > 0; left -= sent.back()) sent.push_back(std::min(left, segment));
+        const uint8_t* data = messages.back().data();
+        for (size_t left = size; left > 0;) {
+          const size_t taken = run.add(data, left, segment);
+          if (taken == 0) flush();
+          data += taken;
+          left -= taken;
+        }
+      }
+      flush();
+      CHECK(sent == received);
+      CHECK(in == out);
+    }
+  });
+}
+
+void device_tests() {
+  test("a device without offload cuts a run into whole segments with their own numbers", [] {
+    int fds[2];
+    CHECK(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, fds) == 0);
+    UniqueFd other(fds[1]);
+    const CounterSlab counters(1);
+    PacketDevice device(UniqueFd(fds[0]), false, false, counters);
+    const Tuple tuple{v4(10, 0, 0, 1, 1), v4(10, 0, 0, 2, 2)};
+    SegmentRun run(64, 65000);
+    const Bytes data = random_bytes(1001 * 3 + 5);
+    CHECK(run.add(data.data(), data.size(), 1001) == data.size());
+    CHECK(device.write_run(SegmentHeader(tuple), 0xfffffff0, 9, true, run) == 0);
+    Bytes joined;
+    for (int i = 0; i < 4; ++i) {
+      Bytes packet(2000);
+      const ssize_t got = ::recv(other.get(), packet.data(), packet.size(), 0);
+      CHECK(got > 0);
+      packet.resize(static_cast<size_t>(got));
+      SegmentView view;
+      CHECK(parse_segment(packet, nullptr, view) == DropReason::kNone);
+      CHECK(view.seq == 0xfffffff0 + static_cast<uint32_t>(joined.size()));
+      CHECK(view.flags == (i == 3 ? kAck | kPsh : kAck));
+      joined.insert(joined.end(), view.payload.begin(), view.payload.end());
+    }
+    CHECK(joined == data);
+  });
+}
+
+}  // namespace
+
+int main() {
+  checksum_tests();
+  codec_tests();
+  table_tests();
+  run_tests();
+  device_tests();
+  return done();
+}

@@ -1,0 +1,66 @@
+/** The load generator of bench/traffic on a host of the rig. */
+import { fileURLToPath } from 'node:url';
+import type { Host } from './rig.js';
+import type { RunningProgram } from './process.js';
+
+const program = fileURLToPath(new URL('../../../build/Release/traffic', import.meta.url));
+
+/** What one end saw; `highest` is the largest sequence number + 1. */
+export interface PeerResult {
+  readonly sent: number;
+  readonly sentBytes: number;
+  readonly sendSeconds: number;
+  readonly received: number;
+  readonly receivedBytes: number;
+  readonly receiveSeconds: number;
+  readonly gbits: number;
+  readonly highest: number;
+  readonly corrupted: number;
+  readonly reordered: number;
+  readonly duplicated: number;
+  readonly wrongPeer: number;
+}
+
+export interface PingResult {
+  readonly sent: number;
+  readonly lost: number;
+  readonly wrong: number;
+  /** Microseconds. */
+  readonly p50: number;
+  readonly p99: number;
+  readonly p999: number;
+}
+
+/** A running `traffic peer`. */
+export class Peer {
+  readonly #program: RunningProgram;
+
+  constructor(running: RunningProgram) {
+    this.#program = running;
+  }
+
+  /** Ends it and says what it saw. */
+  async stop(): Promise<PeerResult> {
+    await this.#program.stop('SIGTERM');
+    return this.result();
+  }
+
+  /** Waits for its own end and says what it saw. */
+  async result(): Promise<PeerResult> {
+    await this.#program.exited;
+    if (!this.#program.stdout.startsWith('{')) throw new Error(`traffic failed: ${this.#program.output}`);
+    return JSON.parse(this.#program.stdout) as PeerResult;
+  }
+}
+
+/** Starts `traffic peer` with its flags (see `traffic --help`), and waits until its socket is there. */
+export async function startPeer(host: Host, flags: string): Promise<Peer> {
+  const running = host.start(program, ['peer', ...flags.split(' ')]);
+  await running.waitFor(/^ready$/);
+  return new Peer(running);
+}
+
+/** Round trips against a `peer --echo`. */
+export async function ping(host: Host, flags: string): Promise<PingResult> {
+  return JSON.parse(await host.run(program, ['ping', ...flags.split(' ')])) as PingResult;
+}

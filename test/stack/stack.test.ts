@@ -1,0 +1,192 @@
+import { once } from 'node:events';
+import t from 'tap';
+import type { Socket, Stack } from '../../src/index.js';
+import { CLIENT4, SERVER4, SERVER6, stackOnWire, stackPair } from '../support/device.js';
+import { build, read } from '../support/segment.js';
+
+const SYN = 2, RST = 4, ACK = 16;
+
+async function connected(client: Stack, server: Stack, address = SERVER4): Promise<[Socket, Socket]> {
+  const listener = server.listen({ port: 4567 });
+  const accepted = once(listener, 'connection') as Promise<[Socket]>;
+  const here = await client.connect({ address, port: 4567 });
+  here.send(Buffer.from('hello'));
+  const [there] = await accepted;
+  return [here, there];
+}
+
+async function take(socket: Socket, count: number): Promise<Buffer[]> {
+  const datagrams: Buffer[] = [];
+  for await (const datagram of socket) if (datagrams.push(Buffer.from(datagram)) === count) break;
+  return datagrams;
+}
+
+for (const virtioHeader of [false, true]) {
+  t.test(`datagrams keep their boundaries and their order (virtio header: ${virtioHeader})`, async (t) => {
+    const [client, server] = await stackPair({ virtioHeader, offload: virtioHeader });
+    const [here, there] = await connected(client, server);
+    t.same(await take(there, 1), [Buffer.from('hello')]);
+    const sent = Array.from({ length: 1000 }, (_, i) => Buffer.alloc(1 + ((i * 7919) % 1460), i));
+    const received = take(there, sent.length);
+    for (const datagram of sent) here.send(datagram);
+    t.same(await received, sent);
+    const back = take(here, 1);
+    there.send(Buffer.from('and back'));
+    t.same(await back, [Buffer.from('and back')]);
+    t.equal(here.counters.sentDatagrams, 1001);
+    await Promise.all([client.close(), server.close()]);
+  });
+}
+
+t.test('IPv6', async (t) => {
+  const [client, server] = await stackPair();
+  const [here, there] = await connected(client, server, SERVER6);
+  t.equal(here.remoteAddress, SERVER6);
+  t.equal(here.maxPayload, 1440);
+  t.same(await take(there, 1), [Buffer.from('hello')]);
+  await Promise.all([client.close(), server.close()]);
+});
+
+t.test('close tells the peer, which closes too', async (t) => {
+  const [client, server] = await stackPair();
+  const [here, there] = await connected(client, server);
+  const closed = once(there, 'close');
+  await here.close();
+  await closed;
+  t.ok(there.closed);
+  t.throws(() => here.send(Buffer.from('late')), { code: 'ERR_GUISE_SOCKET_CLOSED' });
+  await Promise.all([client.close(), server.close()]);
+});
+
+t.test('reset ends the peer with ECONNRESET', async (t) => {
+  const [client, server] = await stackPair();
+  const [here, there] = await connected(client, server);
+  const failed = once(there, 'error');
+  here.resetAndDestroy();
+  const [error] = await failed;
+  t.match(error, { code: 'ECONNRESET', address: CLIENT4 });
+  await Promise.all([client.close(), server.close()]);
+});
+
+t.test('connecting to a port where nobody listens is refused', async (t) => {
+  const [client, server] = await stackPair();
+  await t.rejects(client.connect({ address: SERVER4, port: 9 }), { code: 'ECONNREFUSED', syscall: 'connect', port: 9 });
+  await Promise.all([client.close(), server.close()]);
+});
+
+t.test('connecting where nobody answers times out, and can be aborted', async (t) => {
+  const [stack] = await stackOnWire();
+  await t.rejects(stack.connect({ address: CLIENT4, port: 9, timeout: 20 }), { code: 'ETIMEDOUT' });
+  const signal = AbortSignal.timeout(20);
+  await t.rejects(stack.connect({ address: CLIENT4, port: 9, signal }), { name: 'TimeoutError' });
+  await t.rejects(stack.connect({ address: CLIENT4, port: 9, signal }), { name: 'TimeoutError' });
+  await stack.close();
+});
+
+t.test('a datagram that does not fit is refused with both sizes', async (t) => {
+  const [client, server] = await stackPair({ mtu: 1400 });
+  const [here] = await connected(client, server);
+  t.throws(() => here.send(Buffer.alloc(1361)), { code: 'ERR_GUISE_DATAGRAM_SIZE', message: /1361 bytes given, 1 to 1360/ });
+  t.throws(() => here.send(Buffer.alloc(0)), { code: 'ERR_GUISE_DATAGRAM_SIZE' });
+  await Promise.all([client.close(), server.close()]);
+});
+
+t.test('an idle connection is closed on both sides', async (t) => {
+  const [client, server] = await stackPair({ idleTimeout: 1 });
+  const [here, there] = await connected(client, server);
+  await Promise.all([once(here, 'close'), once(there, 'close')]);
+  t.ok(here.closed && there.closed);
+  await Promise.all([client.close(), server.close()]);
+});
+
+const tuple = { source: CLIENT4, destination: SERVER4, sourcePort: 40_000, destinationPort: 4567 };
+
+t.test('a SYN leaves no state; first data with the cookie opens and is delivered', async (t) => {
+  const [stack, wire] = await stackOnWire();
+  const accepted = once(stack.listen({ port: 4567 }), 'connection') as Promise<[Socket]>;
+  wire.write(build({ ...tuple, seq: 1000, ack: 0, flags: SYN }));
+  const answer = read(await wire.read());
+  t.match(answer, { flags: SYN | ACK, ack: 1001, window: 0xffff, checksumGood: true });
+  t.equal([...stack.sockets].length, 0);
+  const payload = Buffer.from('first');
+  wire.write(build({ ...tuple, seq: 1001, ack: answer.seq + 1, flags: ACK, payload }));
+  const [socket] = await accepted;
+  t.same(await take(socket, 1), [payload]);
+  t.match(read(await wire.read()), { flags: ACK, ack: 1006, seq: (answer.seq + 1) >>> 0 }, 'acknowledged at once');
+  await stack.close();
+  wire[Symbol.dispose]();
+});
+
+t.test('strangers get a RST, RSTs get nothing', async (t) => {
+  const [stack, wire] = await stackOnWire();
+  stack.listen({ port: 4567 });
+  wire.write(build({ ...tuple, seq: 7, ack: 9, flags: RST }));
+  wire.write(build({ ...tuple, seq: 8, ack: 1, flags: ACK, payload: Buffer.from('12345') }));
+  t.match(read(await wire.read()), { flags: RST | ACK, seq: 1, ack: 13 }, 'a wrong cookie');
+  wire.write(build({ ...tuple, destinationPort: 80, seq: 50, ack: 0, flags: SYN }));
+  t.match(read(await wire.read()), { flags: RST | ACK, seq: 0, ack: 51 }, 'a closed port');
+  await stack.close();
+  wire[Symbol.dispose]();
+});
+
+t.test('RSTs to strangers are limited to 100 a second', async (t) => {
+  const [stack, wire] = await stackOnWire();
+  for (let i = 0; i < 300; i++) wire.write(build({ ...tuple, sourcePort: 1000 + i, seq: 0, ack: 5, flags: ACK }));
+  const accepted = once(stack.listen({ port: 4567 }), 'connection');
+  wire.write(build({ ...tuple, seq: 0, ack: 0, flags: SYN }));
+  let resets = 0;
+  let answer = read(await wire.read());
+  for (; answer.flags & RST; answer = read(await wire.read())) resets++;
+  t.ok(resets >= 100 && resets < 200, `${resets} of 300`);
+  wire.write(build({ ...tuple, seq: 1, ack: answer.seq + 1, flags: ACK }));
+  await accepted;
+  await stack.close();
+  wire[Symbol.dispose]();
+});
+
+t.test('only the exact sequence number resets; a guess inside the window is challenged', async (t) => {
+  const [stack, wire] = await stackOnWire();
+  const accepted = once(stack.listen({ port: 4567 }), 'connection') as Promise<[Socket]>;
+  wire.write(build({ ...tuple, seq: 0, ack: 0, flags: SYN, options: Buffer.from('010303 0e'.replace(' ', ''), 'hex') }));
+  const isn = read(await wire.read()).seq;
+  wire.write(build({ ...tuple, seq: 1, ack: isn + 1, flags: ACK }));
+  const [socket] = await accepted;
+  t.equal(socket.profile, 'phantun');
+  wire.write(build({ ...tuple, seq: 0x9000_0000, ack: 0, flags: RST }));
+  wire.write(build({ ...tuple, seq: 500, ack: 0, flags: RST }));
+  t.match(read(await wire.read()), { flags: ACK, ack: 1 }, 'the challenge');
+  wire.write(build({ ...tuple, seq: 1, ack: 0, flags: SYN }));
+  t.match(read(await wire.read()), { flags: ACK, ack: 1 }, 'a SYN is challenged too');
+  t.notOk(socket.closed);
+  const failed = once(socket, 'error');
+  wire.write(build({ ...tuple, seq: 1, ack: 0, flags: RST }));
+  t.match(await failed, [{ code: 'ECONNRESET' }]);
+  await stack.close();
+  wire[Symbol.dispose]();
+});
+
+t.test('garbage on the device is counted and survived', async (t) => {
+  const [stack, wire] = await stackOnWire();
+  const whole = build({ ...tuple, seq: 1, ack: 0, flags: SYN });
+  for (let size = 1; size < whole.length; size++) wire.write(whole.subarray(0, size));
+  let random = 1;
+  for (let i = 0; i < 2000; i++) {
+    const packet = Buffer.from(whole);
+    for (let j = 0; j < 4; j++) {
+      random = (Math.imul(random, 1_103_515_245) + 12_345) >>> 0;
+      packet[random % packet.length] = random >>> 16;
+    }
+    wire.write(packet);
+  }
+  const accepted = once(stack.listen({ port: 4567 }), 'connection');
+  const asked = { ...tuple, sourcePort: 50_000 };
+  wire.write(build({ ...asked, seq: 1, ack: 0, flags: SYN }));
+  let answer = read(await wire.read());
+  while (answer.destinationPort !== 50_000) answer = read(await wire.read());
+  wire.write(build({ ...asked, seq: 2, ack: answer.seq + 1, flags: ACK }));
+  await accepted;
+  const { dropped } = stack.counters;
+  for (const reason of ['truncated', 'notIp', 'badChecksum']) t.ok((dropped[reason] ?? 0) > 0, `${reason} counted`);
+  await stack.close();
+  wire[Symbol.dispose]();
+});
