@@ -7,6 +7,8 @@ export interface RunOptions {
   readonly input?: string;
   readonly env?: Record<string, string>;
   readonly signal?: AbortSignal;
+  /** Called with each line of its standard output. */
+  readonly onLine?: (line: string) => void;
 }
 
 /** Runs a program; its standard output. Rejects with what it said when it fails. */
@@ -27,7 +29,10 @@ export class RunningProgram implements AsyncDisposable {
   readonly #name: string;
   #stdout = '';
 
-  constructor(child: ChildProcess, name: string) {
+  readonly #onLine: ((line: string) => void) | undefined;
+
+  constructor(child: ChildProcess, name: string, onLine?: (line: string) => void) {
+    this.#onLine = onLine;
     this.#child = child;
     this.#name = name;
     for (const stream of [child.stdout, child.stderr]) {
@@ -89,12 +94,15 @@ export class RunningProgram implements AsyncDisposable {
 
   #take(line: string, isOutput: boolean): void {
     this.#lines.push(line);
-    if (isOutput) this.#stdout += `${line}\n`;
+    if (isOutput) {
+      this.#stdout += `${line}\n`;
+      this.#onLine?.(line);
+    }
     for (const check of this.#watchers) check();
   }
 }
 
-export function start(command: string, args: readonly string[], { input, env, signal }: RunOptions = {}): RunningProgram {
+export function start(command: string, args: readonly string[], { input, env, signal, onLine }: RunOptions = {}): RunningProgram {
   const child = spawn(command, args, {
     stdio: ['pipe', 'pipe', 'pipe'],
     env: { ...process.env, ...env },
@@ -103,5 +111,5 @@ export function start(command: string, args: readonly string[], { input, env, si
   child.stdin.on('error', () => {}); // a program that ends early tells why itself
   child.stdin.end(input ?? '');
   child.on('error', () => {}); // shows as exit code -2 and in waitFor
-  return new RunningProgram(child, command);
+  return new RunningProgram(child, command, onLine);
 }
