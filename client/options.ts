@@ -26,8 +26,9 @@ export async function clientOptions(name: string, args: readonly string[], signa
         describe: "the server's kind; auto finds out",
       },
     })
-    .example('$0 -l 127.0.0.1:51820 -r vpn.example.net:443', 'then in wg0.conf: Endpoint = 127.0.0.1:51820, MTU = 1428')
-    .epilogue('Any flag can come from the environment: --idle-timeout 60 is GUISE_IDLE_TIMEOUT=60.')
+    .example('$0 -l 127.0.0.1:51820 -r vpn.example.net:443', 'in wg0.conf: Endpoint = 127.0.0.1:51820')
+    .epilogue('Give WireGuard MTU = 1428 on both ends (1408 over IPv6).\n'
+      + 'Any flag can come from the environment: --idle-timeout 60 is GUISE_IDLE_TIMEOUT=60.')
     .parseAsync();
   return {
     ...sharedOptions(parsed, TUN, signal),

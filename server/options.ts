@@ -19,8 +19,9 @@ export async function serverOptions(name: string, args: readonly string[], signa
       ...shared,
       remote: { ...shared.remote, describe: 'UDP address of the service, HOST:PORT' },
     })
-    .example('$0 -l 443 -r 127.0.0.1:51820', 'WireGuard listens on 51820; give it MTU = 1428')
-    .epilogue('The port does not show up in `ss`: no socket of the kernel has it.\n'
+    .example('$0 -l 443 -r 127.0.0.1:51820', 'WireGuard listens on 51820')
+    .epilogue('Give WireGuard MTU = 1428 on both ends (1408 over IPv6).\n'
+      + 'The port does not show up in `ss`: no socket of the kernel has it.\n'
       + 'Any flag can come from the environment: --idle-timeout 60 is GUISE_IDLE_TIMEOUT=60.')
     .parseAsync();
   return { ...sharedOptions(parsed, TUN, signal), local: parsePort(parsed.local) };

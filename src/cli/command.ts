@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import type { Argv } from 'yargs';
 import yargs from 'yargs';
-import { UsageError } from '../errors.js';
+import { GuiseError, UsageError } from '../errors.js';
 
 const { version } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as {
   version: string;
@@ -19,8 +19,9 @@ export function command(name: string, args: readonly string[]): Argv {
     .strict()
     .wrap(Math.min(110, process.stdout.columns ?? 110))
     .parserConfiguration({ 'duplicate-arguments-array': false })
-    .fail((message, error) => {
-      if (error) throw error;
-      throw new UsageError(`${message.replaceAll('\n', ' ')} (see \`${name} --help\`)`);
+    .fail((message: string | null, error) => {
+      if (error instanceof GuiseError) throw error;
+      const sentence = (message ?? error.message).replaceAll('\n', ' ');
+      throw new UsageError(`${sentence} (see \`${name} --help\`)`);
     });
 }

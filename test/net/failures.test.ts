@@ -1,0 +1,55 @@
+import t from 'tap';
+import { noRig, Rig } from './rig.js';
+import { startPeer } from './traffic.js';
+
+const skip = noRig() ?? false;
+const main = (part: string): string => new URL(`../../${part}/main.js`, import.meta.url).pathname;
+
+t.test('what cannot start says why in one sentence and exits 1', { skip, timeout: 60_000 }, async (t) => {
+  await using rig = await Rig.create();
+  const host = rig.server;
+  const fails = async (part: string, args: string[], sentence: RegExp): Promise<void> => {
+    const program = host.start(process.execPath, [main(part), ...args]);
+    t.equal(await program.exited, 1, `${part} ${args.join(' ')}`);
+    t.match(program.output, sentence);
+    t.equal(program.output.split('\n').length, 1, `one sentence: ${program.output}`);
+    t.notMatch(await host.run('nft', ['list', 'ruleset']), /guise/);
+    t.notMatch(await host.run('ip', ['-br', 'link']), /tun/);
+  };
+  const client = ['-l', '127.0.0.1:5000', '-r', '10.0.1.2:4567'];
+  const server = ['-l', '4567', '-r', '127.0.0.1:7000'];
+  await fails('client', ['-l', '127.0.0.1:5000', '-r', 'no.such.host.invalid:1'], /No address found for "no.such.host.invalid"/);
+  await fails('client', ['-l', '192.0.2.1:5000', '-r', '10.0.1.2:1'], /bind EADDRNOTAVAIL 192.0.2.1:5000: .*--local/);
+  await fails('client', [...client, '--tun', 'eth0'], /eth0 exists and is in use: choose another name with --tun/);
+  const busy = await startPeer(host, '--bind 127.0.0.1:5000');
+  await fails('client', client, /bind EADDRINUSE 127.0.0.1:5000: .*--local/);
+  await busy.stop();
+  await using listener = host.start('python3', ['-c', `
+import socket
+s = socket.create_server(('', 4567)); print('listening', flush=True); s.accept()`]);
+  await listener.waitFor(/listening/);
+  await fails('server', server, /listen EADDRINUSE 0.0.0.0:4567: Another program has this TCP port/);
+});
+
+t.test('without rights one sentence says which', { skip, timeout: 60_000 }, async (t) => {
+  await using rig = await Rig.create();
+  const args = ['--drop=all', '--', process.execPath, main('server'), '-l', '4567', '-r', '127.0.0.1:7000'];
+  const program = rig.server.start('capsh', ['--drop=cap_net_admin', '--', '-c', `"$@"`, 'sh', ...args.slice(2)]);
+  t.equal(await program.exited, 1);
+  t.match(program.output, /No right to .*CAP_NET_ADMIN/);
+});
+
+t.test('--no-firewall leaves the rules alone and prints them', { skip, timeout: 60_000 }, async (t) => {
+  await using rig = await Rig.create();
+  const server = await rig.server.guise('server', ['-l', '4567', '-r', '127.0.0.1:7000', '--no-firewall']);
+  t.match(server.output, /tcp dport 4567 dnat ip to 192.168.201.2/);
+  t.equal(await rig.server.run('nft', ['list', 'ruleset']), '');
+  t.equal(await server.stop('SIGINT'), 0);
+});
+
+t.test('the log can be JSON', { skip, timeout: 60_000 }, async (t) => {
+  await using rig = await Rig.create();
+  const server = rig.server.start(process.execPath, [main('server'), '-l', '4567', '-r', '127.0.0.1:7000', '--log-format', 'json']);
+  await server.waitFor(/ready/);
+  for (const line of server.output.split('\n')) t.type((JSON.parse(line) as { msg: unknown }).msg, 'string');
+});
