@@ -39,3 +39,9 @@ export async function refuseBusyTun(name: string): Promise<void> {
   if (!exists || (flags !== undefined && Number(flags) & PERSISTENT)) return;
   throw new GuiseError('EBUSY', `The interface ${name} exists and is in use: choose another name with --tun.`);
 }
+
+/** Whether a new interface may have IPv6 addresses: containers often have it switched off. */
+export async function hasIPv6(): Promise<boolean> {
+  const disabled = await readFile('/proc/sys/net/ipv6/conf/default/disable_ipv6', 'utf8').catch(() => '1');
+  return disabled.trim() === '0';
+}

@@ -1,4 +1,5 @@
 /** Fake TCP connections -> UDP: each connection gets a UDP socket of its own, connected to the backend. */
+import { hasIPv6 } from '../host/tun_interface.js';
 import { formatEndpoint, resolve } from '../addresses.js';
 import type { Socket } from '../stack/socket.js';
 import type { ServerOptions } from './options.js';
@@ -21,11 +22,14 @@ export async function runServer(options: ServerOptions): Promise<void> {
       socket.resetAndDestroy();
     }
   };
+  const ipv6 = !options.ipv4Only && (await hasIPv6());
+  if (!ipv6 && !options.ipv4Only) log.info('IPv6 is off on this host: clients connect over IPv4');
   await runTunnel({
     role: 'server',
     options,
     port: local,
-    ipv6: !options.ipv4Only,
+    ipv6,
+    ...(ipv6 ? {} : { family: 4 as const }),
     title: [
       `guise server: TCP port ${local} -> UDP ${formatEndpoint(backend)}`,
       'the port does not show up in `ss`: the kernel has no socket there, NAT leads it to the interface below',

@@ -53,3 +53,10 @@ t.test('the log can be JSON', { skip, timeout: 60_000 }, async (t) => {
   await server.waitFor(/ready/);
   for (const line of server.output.split('\n')) t.type((JSON.parse(line) as { msg: unknown }).msg, 'string');
 });
+
+t.test('a server on a host without IPv6 serves IPv4', { skip, timeout: 60_000 }, async (t) => {
+  await using rig = await Rig.create();
+  await rig.server.sysctl('net.ipv6.conf.default.disable_ipv6', 1);
+  const server = await rig.server.guise('server', ['-l', '4567', '-r', '127.0.0.1:7000']);
+  t.match(server.output, /IPv6 is off on this host/);
+});
