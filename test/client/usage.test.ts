@@ -59,7 +59,7 @@ t.test('help teaches, version tells', async (t) => {
 });
 
 t.test('the environment sets flags', async (t) => {
-  const env = { ...process.env, GUISE_LOCAL: '127.0.0.1:5000', GUISE_REMOTE: 'a:1', GUISE_MTU: '3' };
+  const env = { ...process.env, GUISE_LOCAL: '127.0.0.1:5000', GUISE_REMOTE: 'a:1', GUISE_MTU: '3', GUISE_OF_ANOTHER_PROGRAM: '1' };
   const result = spawnSync(process.execPath, [`${root}/dist/client/main.js`], { encoding: 'utf8', env });
   t.match(result.stderr, /--mtu takes/);
   t.equal(result.status, 2);
