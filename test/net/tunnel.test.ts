@@ -10,8 +10,8 @@ t.test('datagrams of all sizes arrive unchanged and in order, both ways at once'
   await using rig = await Rig.create({ strict: true });
   const server = await rig.server.guise('server', SERVER);
   const client = await rig.client.guise('client', CLIENT);
-  const there = await startPeer(rig.server, '--bind 127.0.0.1:7000 --count 100000 --rate 20000 --size 1-1460');
-  const here = await startPeer(rig.client, '--to 127.0.0.1:5000 --count 100000 --rate 20000 --size 1-1460');
+  const there = await startPeer(rig.server, '--bind 127.0.0.1:7000 --count 100000 --rate 15000 --size 1-1460');
+  const here = await startPeer(rig.client, '--to 127.0.0.1:5000 --count 100000 --rate 15000 --size 1-1460');
   for (const [name, result] of [['client', await here.result()], ['server', await there.result()]] as const) {
     t.equal(result.received, 100_000, `${name}: none lost`);
     t.equal(result.corrupted, 0, `${name}: none changed, merged or split`);
@@ -80,8 +80,8 @@ t.test('IPv6 on both legs', { skip, timeout: 60_000 }, async (t) => {
   await using rig = await Rig.create({ strict: true });
   await rig.server.guise('server', ['--local', '4567', '--remote', '[::1]:7000']);
   await rig.client.guise('client', ['--local', '[::1]:5000', '--remote', '[fd00:2::2]:4567']);
-  const there = await startPeer(rig.server, '--bind [::1]:7000 --count 20000 --rate 40000 --size 1-1440');
-  const here = await startPeer(rig.client, '--to [::1]:5000 --count 20000 --rate 40000 --size 1-1440');
+  const there = await startPeer(rig.server, '--bind [::1]:7000 --count 20000 --rate 10000 --size 1-1440');
+  const here = await startPeer(rig.client, '--to [::1]:5000 --count 20000 --rate 10000 --size 1-1440');
   for (const result of [await here.result(), await there.result()]) {
     t.same([result.received, result.corrupted, result.reordered], [20_000, 0, 0]);
   }
