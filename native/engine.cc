@@ -7,9 +7,11 @@
 namespace guise {
 
 Engine::Engine(Options options, std::function<void()> wake)
-    : policy_(options.policy), counters_(std::make_shared<CounterSlab>(size_t{options.max_flows} + 1)), closing_(size_t{options.max_flows} + 1) {
+    : policy_(options.policy),
+      counters_(std::make_shared<CounterSlab>(size_t{options.max_flows} + 1)),
+      closing_(size_t{options.max_flows} + 1) {
   flows_.resize(closing_.size());
-  for (uint32_t id = options.max_flows; id > 0; --id) free_ids_.push_back(id);
+  for (uint32_t id = 1; id <= options.max_flows; ++id) free_ids_.push_back(id);
   for (UniqueFd& fd : options.devices) {
     devices_.push_back(std::make_unique<PacketDevice>(std::move(fd), options.virtio_header,
                                                       options.virtio_header && options.segmentation, *counters_));
@@ -52,12 +54,12 @@ int Engine::listen_udp(const Endpoint& local, const char*& syscall) {
 }
 
 uint32_t Engine::free_id() {
-  // Ids of flows that some worker still forgets are put back at the far end.
+  // The id that was closed first comes first; one that some worker still forgets goes to the end again.
   for (size_t tries = free_ids_.size(); tries > 0; --tries) {
-    const uint32_t id = free_ids_.back();
-    free_ids_.pop_back();
+    const uint32_t id = free_ids_.front();
+    free_ids_.pop_front();
     if (closing_[id].expired()) return id;
-    free_ids_.insert(free_ids_.begin(), id);
+    free_ids_.push_back(id);
   }
   return 0;
 }
@@ -89,7 +91,7 @@ void Engine::close_flow(uint32_t id) {
   if (!closing) return;
   flows_[id] = nullptr;
   closing_[id] = closing;
-  free_ids_.insert(free_ids_.begin(), id);
+  free_ids_.push_back(id);
   for (auto& worker : workers_) {
     worker->post([tuple = closing->tuple](Worker& each) { each.remove_flow(tuple); });
   }

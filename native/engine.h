@@ -3,6 +3,7 @@
 // Every call is made by the JavaScript thread.
 #pragma once
 
+#include <deque>
 #include <memory>
 #include <vector>
 
@@ -64,7 +65,7 @@ class Engine {
   std::vector<std::unique_ptr<PacketDevice>> devices_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<std::shared_ptr<Flow>> flows_;    // by id, from 1 on
-  std::vector<uint32_t> free_ids_;
+  std::deque<uint32_t> free_ids_;
   std::vector<std::weak_ptr<Flow>> closing_;    // by id: an id is used again when no worker knows its flow any more
 };
 
