@@ -56,7 +56,8 @@ const MENDS: Record<string, Record<string, string>> = {
   TUNSETIFF: {
     EPERM: 'No right to create a TUN interface; run as root or give the process CAP_NET_ADMIN.',
     EBUSY: 'The TUN interface is in use by another process; choose another name with --tun.',
-    EINVAL: 'The kernel refuses this TUN interface: the name may belong to an interface of another kind; choose another with --tun.',
+    EINVAL:
+      'The kernel refuses this TUN interface: the name may be that of another kind; choose another with --tun.',
     ENAMETOOLONG: 'The name of a TUN interface has at most 15 bytes; choose a shorter one with --tun.',
   },
   open: {
@@ -81,7 +82,10 @@ const MENDS: Record<string, Record<string, string>> = {
     EMFILE: 'Too many open files; raise the limit with `ulimit -n`.',
   },
   listen: { EADDRINUSE: 'Another program has this TCP port (see `ss -ltnp`); stop it or choose another with --local.' },
-  read: { ECONNRESET: 'The peer has reset the connection.' },
+  read: {
+    ECONNRESET: 'The peer has reset the connection.',
+    ENODEV: 'The packet device is gone: somebody deleted the interface or closed its other end.',
+  },
 };
 
 /**

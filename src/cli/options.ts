@@ -2,6 +2,7 @@
 import { isIPv4, isIPv6 } from 'node:net';
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
+import type { Options } from 'yargs';
 import { parseHostPort } from '../addresses.js';
 import { UsageError } from '../errors.js';
 import { createLog, LOG_FORMATS, LOG_LEVELS, type LogFormat, type LogLevel } from '../observe/log.js';
@@ -14,25 +15,44 @@ export interface TunDefaults {
   readonly peer6: string;
 }
 
-/** Flags that client and server share. */
-export function sharedFlags({ local4, peer4, local6, peer6 }: TunDefaults) {
+/** Builders of flags under one heading of `--help`. */
+export function group(name: string) {
   return {
-    remote: { alias: 'r', type: 'string', demandOption: true, requiresArg: true, group: 'Tunnel:' },
-    tun: { type: 'string', requiresArg: true, group: 'Host:', describe: 'name of the TUN interface', defaultDescription: 'kernel picks' },
-    'tun-local': { type: 'string', requiresArg: true, group: 'Host:', default: local4, describe: "host's IPv4 end of the TUN" },
-    'tun-peer': { type: 'string', requiresArg: true, group: 'Host:', default: peer4, describe: "guise's IPv4 end of the TUN" },
-    'ipv4-only': { alias: '4', type: 'boolean', group: 'Host:', default: false, describe: 'no IPv6' },
-    'tun-local6': { type: 'string', requiresArg: true, group: 'Host:', describe: "host's IPv6 end of the TUN", defaultDescription: local6 },
-    'tun-peer6': { type: 'string', requiresArg: true, group: 'Host:', describe: "guise's IPv6 end of the TUN", defaultDescription: peer6 },
-    firewall: { type: 'boolean', group: 'Host:', default: true, describe: 'install NAT and forwarding rules; --no-firewall prints them' },
-    mtu: { type: 'number', requiresArg: true, group: 'Host:', default: 1500, describe: 'bytes of the largest packet on the path' },
-    'handshake-packet': { type: 'string', requiresArg: true, group: 'Tunnel:', describe: 'file whose content is the first data of each connection' },
-    'idle-timeout': { type: 'number', requiresArg: true, group: 'Tunnel:', default: 180, describe: 'seconds without a datagram until a connection is closed' },
-    queues: { type: 'number', requiresArg: true, group: 'Data plane:', describe: 'TUN queues, one thread each', defaultDescription: 'one a CPU' },
-    offload: { type: 'boolean', group: 'Data plane:', default: true, describe: 'super-segments; --no-offload for kernels that mangle them' },
-    'log-level': { choices: LOG_LEVELS, group: 'Log:', default: 'info' as LogLevel, describe: 'least level that is written' },
-    'log-format': { choices: LOG_FORMATS, group: 'Log:', default: 'text' as LogFormat, describe: 'lines for people, or JSON' },
-  } as const;
+    text: <const T extends Options>(describe: string, more: T) =>
+      ({ type: 'string', requiresArg: true, group: name, describe, ...more }) as const,
+    number: <const T extends Options>(describe: string, more: T) =>
+      ({ type: 'number', requiresArg: true, group: name, describe, ...more }) as const,
+    flag: <const T extends Options>(describe: string, more: T) =>
+      ({ type: 'boolean', group: name, describe, ...more }) as const,
+    choice: <const C extends readonly string[]>(describe: string, choices: C, otherwise: C[number]) =>
+      ({ choices, requiresArg: true, group: name, describe, default: otherwise }) as const,
+  };
+}
+
+export const TUNNEL = group('Tunnel:');
+const HOST = group('Host:');
+const DATA_PLANE = group('Data plane:');
+const LOG = group('Log:');
+
+/** Flags that client and server share; what --remote names is theirs to say. */
+export function sharedFlags({ local4, peer4, local6, peer6 }: TunDefaults, remote: string) {
+  return {
+    remote: TUNNEL.text(remote, { alias: 'r', demandOption: true }),
+    'handshake-packet': TUNNEL.text('file whose content is the first data of each connection', {}),
+    'idle-timeout': TUNNEL.number('seconds without a datagram until a connection is closed', { default: 180 }),
+    tun: HOST.text('name of the TUN interface', { defaultDescription: 'kernel picks' }),
+    'tun-local': HOST.text("host's IPv4 end of the TUN", { default: local4 }),
+    'tun-peer': HOST.text("guise's IPv4 end of the TUN", { default: peer4 }),
+    'ipv4-only': HOST.flag('no IPv6', { alias: '4', default: false }),
+    'tun-local6': HOST.text("host's IPv6 end of the TUN", { defaultDescription: local6 }),
+    'tun-peer6': HOST.text("guise's IPv6 end of the TUN", { defaultDescription: peer6 }),
+    firewall: HOST.flag('install NAT and forwarding rules; --no-firewall prints them', { default: true }),
+    mtu: HOST.number('bytes of the largest packet on the path', { default: 1500 }),
+    queues: DATA_PLANE.number('TUN queues, one thread each', { defaultDescription: 'one a CPU' }),
+    offload: DATA_PLANE.flag('super-segments; --no-offload for kernels that mangle them', { default: true }),
+    'log-level': LOG.choice('least level that is written', LOG_LEVELS, 'info'),
+    'log-format': LOG.choice('lines for people, or JSON', LOG_FORMATS, 'text'),
+  };
 }
 
 export interface SharedArguments {
