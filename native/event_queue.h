@@ -20,6 +20,7 @@ enum class EventType : uint8_t {
   kDatagram = 2,  // payload on a flow that JavaScript reads
   kPeer = 3,      // a new UDP peer: id; the tuple is that of the UDP endpoints
   kAttached = 4,  // the owner of a flow has it in its table: no more segments of it come as unknown
+  kDeviceGone = 5,  // the interface was deleted, or the other end of the descriptor closed
 };
 
 // The fixed part of a record; src/native.ts mirrors it. Little-endian, records are 8-aligned.

@@ -34,10 +34,17 @@ bool enable_segmentation(int fd) {
   return ::ioctl(fd, TUNSETOFFLOAD, TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6) == 0;
 }
 
-int open_queues(std::string name, size_t queues, bool virtio_header, TunDevice& out, const char*& syscall) {
+struct Shape {
+  size_t queues;
+  bool multi_queue;
+  bool virtio_header;
+};
+
+int open_queues(std::string name, const Shape& shape, TunDevice& out, const char*& syscall) {
+  const auto [queues, multi_queue, virtio_header] = shape;
   int flags = IFF_TUN | IFF_NO_PI;
   if (virtio_header) flags |= IFF_VNET_HDR;
-  if (queues > 1) flags |= IFF_MULTI_QUEUE;
+  if (multi_queue) flags |= IFF_MULTI_QUEUE;
   TunDevice device;
   device.virtio_header = virtio_header;
   device.segmentation = virtio_header;
@@ -60,11 +67,15 @@ int open_tun(const std::string& name, size_t queues, bool offload, TunDevice& ou
     syscall = "TUNSETIFF";
     return -ENAMETOOLONG;
   }
-  int error = open_queues(name, queues, offload, out, syscall);
-  // EINVAL: a persistent interface with other flags (one queue, no header), or a kernel without them.
-  if (error == -EINVAL && queues > 1) error = open_queues(name, 1, offload, out, syscall);
-  if (error == -EINVAL && offload) error = open_queues(name, queues, false, out, syscall);
-  if (error == -EINVAL && offload && queues > 1) error = open_queues(name, 1, false, out, syscall);
+  // EINVAL: a persistent interface that has one queue or many and is not asked for as such, or a kernel without
+  // one of the flags.
+  int error = -EINVAL;
+  for (const bool virtio_header : {true, false}) {
+    if (virtio_header && !offload) continue;
+    for (const Shape& shape : {Shape{queues, queues > 1, virtio_header}, Shape{1, queues == 1, virtio_header}}) {
+      if (error == -EINVAL) error = open_queues(name, shape, out, syscall);
+    }
+  }
   return error;
 }
 

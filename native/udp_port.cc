@@ -12,8 +12,10 @@ namespace {
 // What wireguard-go asks for: room for a burst of 5 ms at 10 Gbit/s.
 constexpr int kSocketBuffer = 7 << 20;
 
-socklen_t to_sockaddr(const Endpoint& endpoint, sockaddr_storage& out) {
-  if (endpoint.address.is_v4()) {
+int family_of(const Endpoint& endpoint) { return endpoint.address.is_v4() ? AF_INET : AF_INET6; }
+
+socklen_t to_sockaddr(const Endpoint& endpoint, int family, sockaddr_storage& out) {
+  if (family == AF_INET) {
     auto& v4 = reinterpret_cast<sockaddr_in&>(out);
     v4.sin_family = AF_INET;
     v4.sin_port = htons(endpoint.port);
@@ -30,7 +32,7 @@ socklen_t to_sockaddr(const Endpoint& endpoint, sockaddr_storage& out) {
 void set(int fd, int level, int option, int value) { (void)::setsockopt(fd, level, option, &value, sizeof value); }
 
 int open_socket(const Endpoint& endpoint, bool offload, UniqueFd& out, const char*& syscall) {
-  const int family = endpoint.address.is_v4() ? AF_INET : AF_INET6;
+  const int family = family_of(endpoint);
   UniqueFd fd(::socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   syscall = "socket";
   if (fd.get() < 0) return -errno;
@@ -48,10 +50,10 @@ int open_socket(const Endpoint& endpoint, bool offload, UniqueFd& out, const cha
 
 }  // namespace
 
-UdpTarget::UdpTarget(const Tuple& peer) {
-  address_size = to_sockaddr(peer.remote, address);
+UdpTarget::UdpTarget(const Tuple& peer, int family) {
+  address_size = to_sockaddr(peer.remote, family, address);
   auto* header = reinterpret_cast<cmsghdr*>(source);
-  if (peer.local.address.is_v4()) {
+  if (family == AF_INET) {
     in_pktinfo info{};
     std::memcpy(&info.ipi_spec_dst, peer.local.address.v4(), 4);
     header->cmsg_level = IPPROTO_IP;
@@ -79,10 +81,10 @@ int UdpPort::bind(const Endpoint& local, bool shared, bool offload, UniqueFd& ou
     set(fd.get(), IPPROTO_IP, IP_PKTINFO, 1);
   } else {
     set(fd.get(), IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
-    set(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, 1);
+    set(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, 0);  // [::] is every address of the host, IPv4 too
   }
   sockaddr_storage address{};
-  const socklen_t size = to_sockaddr(local, address);
+  const socklen_t size = to_sockaddr(local, family_of(local), address);
   syscall = "bind";
   if (::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), size) < 0) return -errno;
   out = std::move(fd);
@@ -94,7 +96,7 @@ int UdpPort::connect(const Endpoint& remote, bool offload, UniqueFd& out, const 
   const int error = open_socket(remote, offload, fd, syscall);
   if (error) return error;
   sockaddr_storage address{};
-  const socklen_t size = to_sockaddr(remote, address);
+  const socklen_t size = to_sockaddr(remote, family_of(remote), address);
   syscall = "connect";
   if (::connect(fd.get(), reinterpret_cast<sockaddr*>(&address), size) < 0) return -errno;
   out = std::move(fd);
@@ -111,6 +113,13 @@ Endpoint UdpPort::local() const {
   }
   const auto& v6 = reinterpret_cast<const sockaddr_in6&>(address);
   return {Address::from_v6(v6.sin6_addr.s6_addr), ntohs(v6.sin6_port)};
+}
+
+int UdpPort::family() const {
+  int domain = AF_INET;
+  socklen_t size = sizeof domain;
+  (void)::getsockopt(fd_.get(), SOL_SOCKET, SO_DOMAIN, &domain, &size);
+  return domain;
 }
 
 int UdpPort::send_once(const UdpTarget& target, iovec* vectors, size_t count, size_t segment_size) {

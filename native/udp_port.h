@@ -25,8 +25,8 @@ struct UdpTarget {
   size_t source_size = 0;
 
   UdpTarget() = default;
-  // `peer.local` is the address that the application talked to.
-  explicit UdpTarget(const Tuple& peer);
+  // `peer.local` is the address that the application talked to; `family` is that of the socket, see UdpPort::family.
+  UdpTarget(const Tuple& peer, int family);
 };
 
 class UdpPort : public std::enable_shared_from_this<UdpPort> {
@@ -47,6 +47,8 @@ class UdpPort : public std::enable_shared_from_this<UdpPort> {
 
   [[nodiscard]] int fd() const { return fd_.get(); }
   [[nodiscard]] Endpoint local() const;
+  // AF_INET, or AF_INET6, which may carry IPv4 in its mapped form too.
+  [[nodiscard]] int family() const;
 
   // Sends the run's datagrams; any thread may call it. Failures are counted, never fatal.
   void send(const UdpTarget& target, SegmentRun& run);

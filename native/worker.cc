@@ -79,6 +79,10 @@ void Worker::run() {
         if (device_alive_ && !downlink_.receive(*device)) {
           device_alive_ = false;
           (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, device->fd(), nullptr);
+          EventRecord record;
+          record.type = EventType::kDeviceGone;
+          record.worker = context_.index;
+          context_.emit(record);
         }
       } else if (owner == &wake_) {
         uint64_t value;
@@ -171,7 +175,7 @@ void Worker::splice_peer(const std::shared_ptr<Flow>& flow, uint32_t peer_id) {
   const std::shared_ptr<Peer> peer = known->shared_from_this();
   peer->flow = flow;
   flow->udp = peer->port;
-  flow->target = UdpTarget(peer->tuple);
+  flow->target = UdpTarget(peer->tuple, peer->port->family());
   peers_by_flow_[flow.get()] = peer;
   downlink_.splice(*flow, {});
   uplink_.release(*peer);

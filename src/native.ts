@@ -92,6 +92,8 @@ export interface EngineEvents {
   peer(peer: UdpPeer): void;
   /** The owner has the flow in its table: no later segment of it comes as unknown. */
   attached(flow: number): void;
+  /** The device of a worker is gone: nothing can be sent or received through it any more. */
+  deviceGone(): void;
 }
 
 interface NativeEngine {
@@ -175,6 +177,7 @@ const EVENT_SEGMENT = 1;
 const EVENT_DATAGRAM = 2;
 const EVENT_PEER = 3;
 const EVENT_ATTACHED = 4;
+const EVENT_DEVICE_GONE = 5;
 
 export function encodeTuple(local: Endpoint, remote: Endpoint): TupleBytes {
   const tuple = new Uint8Array(36);
@@ -343,6 +346,8 @@ export class Engine {
         return this.#handlers.peer({ id, worker: view.getUint8(at + 6), ...decodeTuple(readTuple(view, at)) });
       case EVENT_ATTACHED:
         return this.#handlers.attached(id);
+      case EVENT_DEVICE_GONE:
+        return this.#handlers.deviceGone();
     }
   }
 }

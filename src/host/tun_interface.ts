@@ -1,5 +1,6 @@
 /** The host's end of the TUN interface: its addresses, its MTU, up. All of it goes with the interface. */
 import { readFile } from 'node:fs/promises';
+import { decodeAddress, encodeAddress } from '../address_bytes.js';
 import { GuiseError } from '../errors.js';
 import { run } from './command.js';
 
@@ -16,8 +17,12 @@ const QUEUE_LENGTH = 10_000;
 /** IFF_PERSIST of linux/if_tun.h. */
 const PERSISTENT = 0x0800;
 
-/** Gives an interface addresses and brings it up. `mtu` in bytes. */
+/**
+ * Gives an interface addresses and brings it up. `mtu` in bytes. Does nothing where all of that is so already: a
+ * persistent interface that was prepared for a user needs no right of this process.
+ */
 export async function configureTun(name: string, addresses: TunAddresses, mtu: number): Promise<void> {
+  if (await isConfigured(name, addresses, mtu)) return;
   const { local4, peer4, local6, peer6 } = addresses;
   const lines = [
     `link set dev ${name} mtu ${mtu} txqueuelen ${QUEUE_LENGTH} up`,
@@ -25,6 +30,27 @@ export async function configureTun(name: string, addresses: TunAddresses, mtu: n
   ];
   if (local6 && peer6) lines.push(`address replace ${local6} peer ${peer6}/128 dev ${name}`);
   await run('ip', ['-batch', '-'], `${lines.join('\n')}\n`);
+}
+
+/** What `ip -json address` tells of an interface; `address` is the far end of a point-to-point one. */
+interface InterfaceState {
+  readonly mtu: number;
+  readonly flags: readonly string[];
+  readonly addr_info: readonly { readonly local: string; readonly address?: string }[];
+}
+
+async function isConfigured(name: string, addresses: TunAddresses, mtu: number): Promise<boolean> {
+  const [state] = JSON.parse(await run('ip', ['-json', 'address', 'show', 'dev', name])) as InterfaceState[];
+  if (!state || state.mtu !== mtu || !state.flags.includes('UP')) return false;
+  const { local4, peer4, local6, peer6 } = addresses;
+  const has = (local: string, peer: string): boolean =>
+    state.addr_info.some((each) => each.local === normal(local) && each.address === normal(peer));
+  return has(local4, peer4) && (!local6 || !peer6 || has(local6, peer6));
+}
+
+/** The spelling that the kernel uses. */
+function normal(address: string): string {
+  return decodeAddress(encodeAddress(address));
 }
 
 /**

@@ -1,4 +1,5 @@
 import { randomBytes, randomInt } from 'node:crypto';
+import { EventEmitter } from 'node:events';
 import { isIPv4 } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { GuiseError, systemError } from '../errors.js';
@@ -91,8 +92,15 @@ interface Accepting {
   receiveNext: number;
 }
 
-/** A TCP/IP stack of fake connections on one device. */
-export class Stack {
+export interface StackEvents {
+  error: [error: GuiseError];
+}
+
+/**
+ * A TCP/IP stack of fake connections on one device. Event: `'error'` (ENODEV) when the device is gone, because the
+ * interface was deleted or the other end of the descriptor closed; its sockets are closed then.
+ */
+export class Stack extends EventEmitter<StackEvents> {
   /** Name of the TUN interface; undefined on descriptors. */
   readonly interfaceName: string | undefined;
   /** Whether the device takes super-segments, as far as known at the start. */
@@ -128,6 +136,7 @@ export class Stack {
   }
 
   private constructor({ device, addresses, mtu = 1500, offload = true, maxFlows = 65_536, idleTimeout }: StackOptions) {
+    super();
     const { descriptors, virtioHeader, segmentation, name } = openDevice(device, offload);
     this.interfaceName = name;
     this.segmentation = segmentation;
@@ -140,6 +149,7 @@ export class Stack {
       datagram: (flow, payload) => this.#flows.get(flow)?.receiveDatagram(payload),
       attached: (flow) => this.#onAttached(flow),
       peer: (peer) => this.#onPeer(peer),
+      deviceGone: () => this.#onDeviceGone(),
     });
     this.#sweep = setInterval(() => this.#closeIdle(), 1000).unref();
   }
@@ -358,6 +368,15 @@ export class Stack {
     // The data plane never saw the early ones: acknowledge them here.
     if (accepting.early.length > 0) this.#engine.sendControl(flow, ACK, accepting.receiveNext);
     accepting.listener.emit('connection', this.#adopt(accepting));
+  }
+
+  #onDeviceGone(): void {
+    if (this.#closing) return;
+    for (const socket of [...this.#sockets.values()]) socket.resetAndDestroy();
+    const error = systemError('ENODEV', 'read', {});
+    void this.close().then(() => {
+      if (this.listenerCount('error') > 0) this.emit('error', error);
+    });
   }
 
   #onPeer(peer: UdpPeer): void {

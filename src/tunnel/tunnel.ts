@@ -1,8 +1,10 @@
 /** What client and server do alike: open the stack, set up the host, say so, watch for drops, undo all of it. */
 import { once } from 'node:events';
+import { setTimeout as delay } from 'node:timers/promises';
 import { refuseBusyTun } from '../host/tun_interface.js';
 import { setUpHostNetwork } from '../host/network.js';
 import { Stack } from '../stack/stack.js';
+import type { GuiseError } from '../errors.js';
 import { wireGuardMtu } from './mtu.js';
 import type { TunnelOptions } from './options.js';
 
@@ -32,8 +34,22 @@ export interface Part {
   readonly start: (stack: Stack) => void;
 }
 
-/** Runs until the signal aborts; then everything is undone. */
-export async function runTunnel({ role, options, port, title, family, ipv6, start }: Part): Promise<void> {
+/** Milliseconds before a tunnel whose interface was deleted is set up again. */
+const REOPEN_WAIT = 500;
+
+/** Runs until the signal aborts; then everything is undone. An interface that somebody deletes is made again. */
+export async function runTunnel(part: Part): Promise<void> {
+  const { log, signal } = part.options;
+  for (;;) {
+    const lost = await runOnce(part);
+    if (!lost) return;
+    log.warn(`${lost.message} Setting it up again.`);
+    await delay(REOPEN_WAIT, undefined, { signal }).catch(() => {});
+  }
+}
+
+/** The reason for which the tunnel ended before it was asked to, or undefined. */
+async function runOnce({ role, options, port, title, family, ipv6, start }: Part): Promise<GuiseError | undefined> {
   const { log, signal, mtu } = options;
   if (options.tun) await refuseBusyTun(options.tun);
   await using stack = await Stack.open({
@@ -59,11 +75,24 @@ export async function runTunnel({ role, options, port, title, family, ipv6, star
   for (const line of [...title, ...network.done, mtuLine(mtu, family), offloadLine(stack)]) log.info(line);
   const watch = setInterval(watchDrops(stack, log.warn.bind(log)), WATCH_INTERVAL);
   log.info(`ready (pid ${process.pid})`);
-  if (!signal.aborted) await once(signal, 'abort');
+  const lost = await endOf(stack, signal);
   clearInterval(watch);
+  if (lost) return lost;
   const open = [...stack.sockets].length;
   log.info(`closing${open > 0 ? ` ${open} connection${open > 1 ? 's' : ''}` : ''}`);
   await stack.close();
+  return undefined;
+}
+
+/** Resolves when the signal aborts, or with the error when the device is gone. */
+async function endOf(stack: Stack, signal: AbortSignal): Promise<GuiseError | undefined> {
+  try {
+    const [error] = (await once(stack, 'error', { signal })) as [GuiseError];
+    return error;
+  } catch (reason) {
+    if (signal.aborted) return undefined;
+    throw reason;
+  }
 }
 
 function mtuLine(mtu: number, family: 4 | 6 | undefined): string {

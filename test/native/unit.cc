@@ -1,6 +1,9 @@
 // Codec, flow table, runs and packet device alone, without Node; built with AddressSanitizer and UBSan.
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 
+#include <cerrno>
+#include <csignal>
 #include <map>
 #include <memory>
 #include <random>
@@ -299,6 +302,24 @@ void device_tests() {
       joined.insert(joined.end(), view.payload.begin(), view.payload.end());
     }
     CHECK(joined == data);
+  });
+
+  test("a kernel that refuses super-segments with EINVAL gets single segments from then on", [] {
+    sigset_t none;
+    sigemptyset(&none);
+    // A signalfd answers every write with EINVAL, as the TUN of Linux 6.6.44 does for super-segments.
+    const CounterSlab counters(1);
+    PacketDevice device(UniqueFd(::signalfd(-1, &none, SFD_CLOEXEC)), true, true, counters);
+    const Tuple tuple{v4(10, 0, 0, 1, 1), v4(10, 0, 0, 2, 2)};
+    const Bytes data = random_bytes(3000);
+    for (const uint64_t writes : {1 + 3, 1 + 3 + 3}) {
+      SegmentRun run(64, 65000);
+      CHECK(run.add(data.data(), data.size(), 1000) == data.size());
+      CHECK(device.write_run(SegmentHeader(tuple), 1, 1, false, run) == -EINVAL);
+      CHECK(counters.engine().device_writes == writes);
+      CHECK(counters.engine().segmentation_fallbacks == 1);
+    }
+    CHECK(counters.engine().dropped[static_cast<size_t>(DropReason::kDeviceRefused)] == 6);
   });
 }
 

@@ -59,15 +59,18 @@ export class RunningProgram implements AsyncDisposable {
     return this.#child.exitCode === null && this.#child.signalCode === null;
   }
 
-  /** Resolves with the first line that matches, past or to come; rejects when the program ends or 30 s pass. */
-  waitFor(pattern: RegExp): Promise<string> {
+  /**
+   * Resolves with the first line that matches, past or to come, or with the one after `skip` of them; rejects when the
+   * program ends or 30 s pass.
+   */
+  waitFor(pattern: RegExp, skip = 0): Promise<string> {
     return new Promise((resolve, reject) => {
       const end = (): void => {
         clearTimeout(timer);
         this.#watchers.delete(check);
       };
       const check = (): void => {
-        const line = this.#lines.find((each) => pattern.test(each));
+        const line = this.#lines.filter((each) => pattern.test(each))[skip];
         if (line === undefined && this.running) return;
         end();
         if (line !== undefined) resolve(line);
