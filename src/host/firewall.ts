@@ -42,11 +42,6 @@ export function rules({ role, tun, peer4, peer6, port }: FirewallOptions, flags 
     ...[
       ...(flags ? [`flags ${flags}`] : []),
       ...nat,
-      'chain forward {',
-      '  type filter hook forward priority filter; policy accept;',
-      `  iifname "${tun}" accept`,
-      `  oifname "${tun}" accept`,
-      '}',
     ].map((line) => `  ${line}`),
     '}',
   ].join('\n');
