@@ -56,7 +56,7 @@ async function show(rig: Rig): Promise<void> {
   say('guise-client --local 127.0.0.1:51820 --remote 10.0.2.2:443');
   indent(client.output.split('\n'));
 
-  const [through] = await wireGuard(
+  const through = await wireGuard(
     { host: rig.client, address: '10.9.0.1/24', endpoint: '127.0.0.1:51820' },
     { host: rig.server, address: '10.9.0.2/24', listenPort: 51820 },
     MTU,
@@ -69,7 +69,7 @@ async function show(rig: Rig): Promise<void> {
   say('WireGuard twice: through guise (10.9.0.0/24) and straight over UDP (10.8.0.0/24)');
   await rig.client.run('ping', ['-c', '1', '10.9.0.2']);
   await rig.client.run('ping', ['-c', '1', '10.8.0.2']);
-  indent((await rig.client.run('wg', ['show', through])).trim().split('\n').filter((line) => !/key/.test(line)));
+  indent((await rig.client.run('wg', ['show', through.interfaces[0]])).trim().split('\n').filter((line) => !/key/.test(line)));
 
   say('what the router sees of it:');
   await capture.waitFor(/length [1-9]/);

@@ -1,107 +1,181 @@
-/**
- * `npm run bench`: what the tunnel costs, in ratios of interleaved rounds of one run. Absolute figures belong to the
- * machine; every contender of a round runs within seconds of the others.
- */
-import { noRig, Rig, type Host } from '../test/net/rig.js';
-import { ping, startPeer, type PeerResult } from '../test/net/traffic.js';
+/** `npm run bench`: everybody on the same path in turns, medians and ratios of one run. */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { SingleBar } from 'cli-progress';
+import yargs from 'yargs';
+import { noRig, Rig } from '../test/net/rig.js';
+import { CONTENDERS, type Contender } from './contenders.js';
+import { readCpu, since } from './cpu.js';
+import { describeMachine } from './machine.js';
+import { HEATS, PROFILES, takesPart, type Context, type Heat, type Profile } from './heats.js';
+import type { Track } from './measures.js';
+import { charts } from './report/charts.js';
+import { htmlReport } from './report/html.js';
+import { markdownReport } from './report/markdown.js';
+import type { Report } from './report/report.js';
+import { terminalReport } from './report/terminal.js';
+import { Results } from './results.js';
 
-const ROUNDS = Number(process.env['GUISE_BENCH_ROUNDS'] ?? 5);
-const SECONDS = 2;
-
-type Measure = () => Promise<number>;
-
-interface Rigs {
-  /** guise as it is. */
-  readonly fast: Rig;
-  /** The same build with offload off. */
-  readonly slow: Rig;
+interface Plan {
+  readonly rounds: number;
+  readonly seconds: number;
+  readonly heats: readonly Heat[];
+  readonly profiles: readonly Profile[];
+  readonly contenders: readonly Contender[];
 }
 
-async function tunnel(options: readonly string[]): Promise<Rig> {
-  const rig = await Rig.create({ strict: true });
-  await rig.server.guise('server', ['--local', '4567', '--remote', '127.0.0.1:7000', ...options]);
-  await rig.client.guise('client', ['--local', '127.0.0.1:5000', '--remote', '10.0.2.2:4567', ...options]);
-  return rig;
+interface Entry {
+  readonly profile: Profile;
+  readonly heat: Heat;
+  readonly contender: Contender;
 }
 
-/** Goodput in Gbit/s at the receiver. */
-async function goodput(rig: Rig, to: string, bind: string, sender: string): Promise<number> {
-  const sink = await startPeer(rig.server, `--bind ${bind} --gro --no-verify --idle 0.3`);
-  const peer = await startPeer(rig.client, `--to ${to} --seconds ${SECONDS} --no-verify --idle 0 ${sender}`.trim());
-  await peer.result();
-  const result: PeerResult = await sink.result();
-  if (result.corrupted + result.duplicated > 0) throw new Error(`wrong datagrams arrived: ${JSON.stringify(result)}`);
-  return result.gbits;
+function entries({ heats, profiles, contenders }: Plan): Entry[] {
+  return profiles.flatMap((profile) =>
+    heats
+      .filter((heat) => heat.profiles.includes(profile))
+      .flatMap((heat) =>
+        contenders.filter(({ name }) => takesPart(heat, name)).map((contender) => ({ profile, heat, contender })),
+      ),
+  );
 }
 
-async function kernelTcp(client: Host, server: Host): Promise<number> {
-  await using sink = server.start('iperf3', ['-s', '-1', '--forceflush']);
-  await sink.waitFor(/Server listening/);
-  const report = JSON.parse(await client.run('iperf3', ['-c', '10.0.2.2', '-t', `${SECONDS}`, '-J'])) as {
-    end: { sum_received: { bits_per_second: number } };
-  };
-  return report.end.sum_received.bits_per_second / 1e9;
-}
+class Race implements AsyncDisposable {
+  readonly #plan: Plan;
+  readonly #results: Results;
+  readonly #tracks = new Map<string, Track>();
+  readonly #rigs: Rig[] = [];
+  readonly #out = new Set<string>();
 
-/** Median round trip in µs. */
-async function roundTrip(rig: Rig, to: string, bind: string): Promise<number> {
-  const echo = await startPeer(rig.server, `--bind ${bind} --echo`);
-  const result = await ping(rig.client, `--to ${to} --count 5000 --size 100`);
-  await echo.stop();
-  return result.p50;
-}
+  constructor(plan: Plan, results: Results) {
+    this.#plan = plan;
+    this.#results = results;
+  }
 
-function measures({ fast, slow }: Rigs): Record<string, Measure> {
-  const straight = ['10.0.2.2:7000', '0.0.0.0:7000'] as const;
-  const through = ['127.0.0.1:5000', '127.0.0.1:7000'] as const;
-  return {
-    'UDP straight, plain': () => goodput(fast, ...straight, ''),
-    'guise, plain': () => goodput(fast, ...through, ''),
-    'kernel TCP straight': () => kernelTcp(fast.client, fast.server),
-    'guise, UDP_SEGMENT': () => goodput(fast, ...through, '--gso'),
-    'guise, no offload': () => goodput(slow, ...through, '--gso'),
-    'UDP straight, round trip': () => roundTrip(fast, ...straight),
-    'guise, round trip': () => roundTrip(fast, ...through),
-  };
-}
-
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
-}
-
-function show(name: string, values: readonly number[], unit: string): string {
-  const [least, most] = [Math.min(...values), Math.max(...values)];
-  return `${name.padEnd(26)} ${median(values).toFixed(2).padStart(8)} ${unit.padEnd(7)} (${least.toFixed(2)} to ${most.toFixed(2)})`;
-}
-
-async function bench(): Promise<boolean> {
-  await using fast = await tunnel([]);
-  await using slow = await tunnel(['--no-offload']);
-  const all = Object.entries(measures({ fast, slow }));
-  const results = new Map<string, number[]>(all.map(([name]) => [name, []]));
-  for (let round = 0; round < ROUNDS; round++) {
-    for (const [index, [name, measure]] of all.entries()) {
-      process.stderr.write(`\x1b[2K\rround ${round + 1} of ${ROUNDS}, ${index + 1} of ${all.length}: ${name}`);
-      results.get(name)!.push(await measure());
+  /** Runs one entry; a contender that cannot be set up on a profile is out of it, with its reason. */
+  async run({ profile, heat, contender }: Entry, round: number, context: Context): Promise<void> {
+    const key = `${profile} ${contender.name}`;
+    if (this.#out.has(key)) return;
+    try {
+      const values = heat.fresh
+        ? await this.#runFresh(profile, contender, (track) => heat.run(track, context))
+        : await heat.run(await this.#track(profile, contender), context);
+      for (const [figure, value] of Object.entries(values)) {
+        this.#results.add({ profile, figure: figure as never, contender: contender.name, round, value });
+      }
+    } catch (error) {
+      const reason = (error as Error).message.split('\n')[0]!;
+      this.#results.failures.push({ contender: contender.name, heat: heat.name, profile, reason });
+      if (!this.#tracks.has(key)) this.#out.add(key);
     }
   }
-  process.stderr.write('\x1b[2K\r');
-  for (const [name, values] of results) console.log(show(name, values, name.includes('trip') ? 'µs' : 'Gbit/s'));
-  const of = (name: string): number[] => results.get(name)!;
-  const ratio = (a: string, b: string): number => median(of(a).map((value, round) => value / of(b)[round]!));
-  const difference = median(of('guise, round trip').map((value, round) => value - of('UDP straight, round trip')[round]!));
-  const goals: [string, number, (value: number) => boolean, string][] = [
-    ['plain sender / straight UDP', ratio('guise, plain', 'UDP straight, plain'), (v) => v >= 0.95, '>= 0.95'],
-    ['UDP_SEGMENT sender / kernel TCP', ratio('guise, UDP_SEGMENT', 'kernel TCP straight'), (v) => v >= 0.6, '>= 0.6'],
-    ['offload on / off', ratio('guise, UDP_SEGMENT', 'guise, no offload'), (v) => v >= 8, '>= 8'],
-    ['round trip above straight UDP, µs', difference, (v) => v <= 60, '<= 60'],
-  ];
-  console.log(`\nmedians of ${ROUNDS} interleaved rounds, 1400-byte datagrams, one flow, strict conntrack on the router`);
-  for (const [name, value, good, goal] of goals) {
-    console.log(`${good(value) ? 'ok    ' : 'MISSED'} ${name.padEnd(36)} ${value.toFixed(2).padStart(7)}   (goal ${goal})`);
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.#rigs.map((rig) => rig[Symbol.asyncDispose]()));
   }
-  console.log(`INVALID segments at the router: ${(await fast.invalid()) + (await slow.invalid())}`);
-  return goals.every(([, value, good]) => good(value));
+
+  async #track(profile: Profile, contender: Contender): Promise<Track> {
+    const key = `${profile} ${contender.name}`;
+    const known = this.#tracks.get(key);
+    if (known) return known;
+    const rig = await Rig.create(PROFILES[profile].rig);
+    this.#rigs.push(rig);
+    const track = { rig, way: await contender.start(rig), seconds: this.#plan.seconds };
+    this.#tracks.set(key, track);
+    return track;
+  }
+
+  async #runFresh<T>(profile: Profile, contender: Contender, run: (track: Track) => Promise<T>): Promise<T> {
+    await using rig = await Rig.create(PROFILES[profile].rig);
+    return await run({ rig, way: await contender.start(rig), seconds: this.#plan.seconds });
+  }
+}
+
+async function race(plan: Plan, signal: AbortSignal): Promise<Report> {
+  const results = new Results(plan.rounds);
+  await using running = new Race(plan, results);
+  const all = entries(plan);
+  const bar = new SingleBar({
+    format: '{bar} {percentage} %, {left} left   round {round}: {what}',
+    etaBuffer: all.length,
+    clearOnComplete: true,
+    hideCursor: true,
+    noTTYOutput: true,
+    notTTYSchedule: 15_000,
+    stream: process.stderr,
+  });
+  const before = readCpu();
+  const began = Date.now();
+  using _bar = { [Symbol.dispose]: () => bar.stop() };
+  bar.start(all.length * plan.rounds, 0, { left: '?', round: 1, what: 'setting up' });
+  for (let round = 0; round < plan.rounds; round++) {
+    let straightRate = 0;
+    for (const [index, entry] of all.entries()) {
+      signal.throwIfAborted();
+      const done = round * all.length + index;
+      const left = done === 0 ? '?' : `${Math.ceil(((Date.now() - began) / done) * (all.length * plan.rounds - done) / 60_000)} min`;
+      bar.update(done, {
+        left, round: round + 1, what: `${entry.contender.name}, ${entry.heat.name}, ${PROFILES[entry.profile].title}`,
+      });
+      const context: Context = {
+        get straightRate() {
+          return straightRate;
+        },
+        set straightRate(value) {
+          straightRate = value;
+        },
+        curve: (name, points) => results.addCurve({ name, contender: entry.contender.name, points }),
+      };
+      await running.run(entry, round, context);
+    }
+  }
+  const seconds = (Date.now() - began) / 1000;
+  return {
+    results,
+    machine: describeMachine(),
+    seconds,
+    secondsEach: plan.seconds,
+    stolen: since(before).stolen / seconds,
+    contenders: plan.contenders,
+    missing: CONTENDERS.flatMap((each) => {
+      const reason = each.missing();
+      return reason ? [{ name: each.name, reason }] : [];
+    }),
+  };
+}
+
+async function main(signal: AbortSignal): Promise<void> {
+  const args = await yargs(process.argv.slice(2))
+    .scriptName('npm run bench --')
+    .usage('$0 [--quick]\n\nRaces guise against everybody who is here, on the same path in turns.')
+    .options({
+      quick: { type: 'boolean', default: false, describe: 'the main figures within three minutes' },
+      rounds: { type: 'number', requiresArg: true, describe: 'how often each has its turn', defaultDescription: '5, quick 3' },
+      only: { type: 'string', requiresArg: true, describe: 'only heats whose name matches this regular expression' },
+    })
+    .epilogue('Contenders are found on PATH or by PHANTUN_BIN (a folder), UDP2RAW and MIMIC (programs).')
+    .strict()
+    .parseAsync();
+  const plan: Plan = {
+    rounds: args.rounds ?? (args.quick ? 3 : 5),
+    seconds: args.quick ? 1 : 2,
+    heats: HEATS.filter(({ name, quick }) => (args.only ? new RegExp(args.only).test(name) : !args.quick || quick)),
+    profiles: args.quick ? ['tso', 'noTso'] : ['tso', 'noTso', 'jumbo', 'strict'],
+    contenders: CONTENDERS.filter((each) => each.missing() === undefined),
+  };
+  const report = await race(plan, signal);
+  process.stdout.write(terminalReport(report));
+  const folder = fileURLToPath(new URL('../../bench/', import.meta.url));
+  writeFileSync(`${folder}report.html`, htmlReport(report));
+  writeFileSync(`${folder}report.jsonl`, report.results.samples.map((sample) => `${JSON.stringify(sample)}\n`).join(''));
+  let written = 'bench/report.html, bench/report.jsonl';
+  if (!args.quick && !args.only) {
+    mkdirSync(`${folder}charts`, { recursive: true });
+    for (const { name, svg } of charts(report)) writeFileSync(`${folder}charts/${name}.svg`, svg);
+    writeFileSync(`${folder}RESULTS.md`, markdownReport(report));
+    written += ', bench/RESULTS.md with bench/charts';
+  }
+  process.stdout.write(`\nwritten: ${written}\n`);
 }
 
 const reason = noRig();
@@ -109,8 +183,10 @@ if (reason) {
   process.stderr.write(`The benchmark makes network namespaces: ${reason}.\n`);
   process.exit(1);
 }
+const controller = new AbortController();
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => controller.abort(new Error('interrupted')));
 try {
-  process.exitCode = (await bench()) ? 0 : 1;
+  await main(controller.signal);
 } catch (error) {
   process.stderr.write(`\nbench: ${(error as Error).message}\n`);
   process.exitCode = 1;

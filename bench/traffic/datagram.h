@@ -7,8 +7,15 @@
 
 namespace traffic {
 
-// From 24 bytes on: sequence number, send time in ns, check over number, size and filling. Below: a filling by size.
+// From 24 bytes on: label, send time in ns, check over label and size, then a filling. Below: a filling by size.
 constexpr size_t kHeader = 24;
+
+// A label is a sequence number of 40 bits, the sender's socket in 23, and a wish for an answer in the highest bit.
+constexpr uint64_t kWantsAnswer = uint64_t{1} << 63;
+
+constexpr uint64_t label_of(size_t flow, uint64_t sequence) { return uint64_t{flow} << 40 | sequence; }
+constexpr uint64_t sequence_of(uint64_t label) { return label & ((uint64_t{1} << 40) - 1); }
+constexpr size_t flow_of(uint64_t label) { return (label & ~kWantsAnswer) >> 40; }
 
 inline uint64_t mix(uint64_t value) {
   value ^= value >> 32;
@@ -18,10 +25,19 @@ inline uint64_t mix(uint64_t value) {
   return value ^ (value >> 28);
 }
 
-// A size in [least, most] that both ends can compute from the sequence number.
-inline size_t size_of(uint64_t sequence, size_t least, size_t most) {
-  return least + (most > least ? mix(sequence + 1) % (most - least + 1) : 0);
-}
+// The sizes of a stream of datagrams: one, all of a range, or the Internet mix (7 small, 4 middle, 1 large).
+struct Sizes {
+  size_t least = 1400, most = 1400;
+  bool imix = false;
+
+  [[nodiscard]] size_t of(uint64_t sequence) const {
+    if (imix) {
+      const uint64_t place = mix(sequence + 1) % 12;
+      return place < 7 ? 64 : place < 11 ? 576 : 1400;
+    }
+    return least + (most > least ? mix(sequence + 1) % (most - least + 1) : 0);
+  }
+};
 
 // Every byte of the filling depends on the sequence number and its place.
 inline void fill(uint8_t* data, size_t size, uint64_t sequence) {
@@ -43,19 +59,19 @@ inline bool filled(const uint8_t* data, size_t size, uint64_t sequence) {
   return wrong == 0 && std::memcmp(data + at, &word, size - at) == 0;
 }
 
-inline void write_datagram(uint8_t* data, size_t size, uint64_t sequence, uint64_t now, bool verify) {
+inline void write_datagram(uint8_t* data, size_t size, uint64_t label, uint64_t now, bool verify) {
   if (size < kHeader) return fill(data, size, 0);
-  const uint64_t check = mix(sequence * 31 + size);
-  std::memcpy(data, &sequence, 8);
+  const uint64_t check = mix(label * 31 + size);
+  std::memcpy(data, &label, 8);
   std::memcpy(data + 8, &now, 8);
   std::memcpy(data + 16, &check, 8);
-  if (verify) fill(data + kHeader, size - kHeader, sequence);
+  if (verify) fill(data + kHeader, size - kHeader, label);
 }
 
 struct Checked {
   bool good = false;
-  bool numbered = false;  // large enough to carry a sequence number
-  uint64_t sequence = 0;
+  bool labelled = false;  // large enough for that
+  uint64_t label = 0;
   uint64_t sent_at = 0;
 };
 
@@ -66,12 +82,12 @@ inline Checked check_datagram(const uint8_t* data, size_t size, bool verify) {
     return result;
   }
   uint64_t check;
-  std::memcpy(&result.sequence, data, 8);
+  std::memcpy(&result.label, data, 8);
   std::memcpy(&result.sent_at, data + 8, 8);
   std::memcpy(&check, data + 16, 8);
-  result.numbered = true;
-  result.good = check == mix(result.sequence * 31 + size) &&
-                (!verify || filled(data + kHeader, size - kHeader, result.sequence));
+  result.labelled = true;
+  result.good = check == mix(result.label * 31 + size) &&
+                (!verify || filled(data + kHeader, size - kHeader, result.label));
   return result;
 }
 

@@ -1,8 +1,7 @@
 // Load generator and sink for tests and benchmarks: one JSON line on standard output tells what came.
 #include <csignal>
-
-#include <cmath>
 #include <map>
+#include <optional>
 #include <poll.h>
 
 #include "receiver.h"
@@ -12,16 +11,23 @@ namespace traffic {
 namespace {
 
 constexpr const char* kHelp =
-    R"(traffic peer --bind IP:PORT | --to IP:PORT   sends, receives and judges numbered datagrams
+    R"(traffic peer --bind IP:PORT | --to IP:PORT   sends, receives and judges labelled datagrams
   --count N | --seconds S   datagrams or time to send (default: send nothing)
-  --size N | --size A-B     bytes, or all sizes from A to B (default 1400)
+  --size N|A-B|imix         bytes, all sizes from A to B, or 7 of 64, 4 of 576 and 1 of 1400 (default 1400)
   --rate N                  datagrams a second (default: flat out)
+  --flows K, --burst N      send from K sockets in turns, N datagrams each (default 1, 64)
+  --warm MS                 a pause after the first datagram of each socket (default 0)
   --gso, --gro              UDP_SEGMENT when sending, UDP_GRO when receiving
   --no-verify               look at headers only
-  --echo                    send back what comes
+  --echo                    answer pings; judge everything else
+  --from-all                take datagrams of any peer
   --idle S                  end so many seconds after the last datagram (default 2)
+  --give-up S               end when none has come after so many seconds (default: wait)
 traffic ping --to IP:PORT   round trips to a `peer --echo`
-  --count N, --size N, --flows K (each checks that it gets its own answers)
+  --count N, --size N, --interval US (between two, default 0)
+  --flows K                 from K sockets at once; each checks that it gets its own answers
+  --fresh                   a new socket for each: the time to set up a flow
+traffic relay --bind IP:PORT --to IP:PORT   passes one peer's datagrams on, as plainly as it can be done
 )";
 
 std::atomic<bool> stopping{false};
@@ -44,15 +50,33 @@ std::string get(const Flags& flags, const std::string& name, const std::string& 
   return found == flags.end() ? otherwise : found->second;
 }
 
+Sizes parse_sizes(const std::string& text) {
+  Sizes sizes;
+  sizes.imix = text == "imix";
+  if (sizes.imix) return sizes;
+  sizes.least = std::stoul(text);
+  sizes.most = text.find('-') == std::string::npos ? sizes.least : std::stoul(text.substr(text.find('-') + 1));
+  return sizes;
+}
+
+std::vector<int> connect_all(const SocketAddress& address, size_t count) {
+  std::vector<int> sockets;
+  for (size_t i = 0; i < count; ++i) {
+    sockets.push_back(open_socket(address.storage.ss_family));
+    connect_socket(sockets.back(), address);
+  }
+  return sockets;
+}
+
 int run_peer(const Flags& flags) {
   SendPlan plan;
-  const std::string size = get(flags, "size", "1400");
-  plan.least = std::stoul(size);
-  plan.most = size.find('-') == std::string::npos ? plan.least : std::stoul(size.substr(size.find('-') + 1));
+  plan.sizes = parse_sizes(get(flags, "size", "1400"));
   plan.rate = std::stoull(get(flags, "rate", "0"));
+  plan.burst = std::stoul(get(flags, "burst", "64"));
   plan.seconds = std::stod(get(flags, "seconds", "0"));
   const bool sends = flags.count("count") || flags.count("seconds");
   if (flags.count("count")) plan.count = std::stoull(flags.at("count"));
+  plan.warm = std::chrono::milliseconds(std::stoul(get(flags, "warm", "0")));
   plan.gso = flags.count("gso");
   plan.verify = !flags.count("no-verify");
   ReceivePlan receive;
@@ -61,38 +85,57 @@ int run_peer(const Flags& flags) {
   receive.echo = flags.count("echo");
   receive.idle = std::stod(get(flags, "idle", "2"));
   const SocketAddress address = parse_address(flags.count("to") ? flags.at("to") : get(flags, "bind", ""));
-  const int fd = open_socket(address.storage.ss_family);
+  std::vector<int> sockets;
   std::atomic<bool> has_peer{false};
   if (flags.count("to")) {
-    connect_socket(fd, address);
+    sockets = connect_all(address, std::stoul(get(flags, "flows", "1")));
     has_peer = true;
   } else {
-    bind_socket(fd, address);
-    receive.stick = !receive.echo;
+    sockets.push_back(open_socket(address.storage.ss_family));
+    bind_socket(sockets[0], address);
+    receive.stick = !receive.echo && !flags.count("from-all");
   }
+  const uint64_t patience = flags.count("give-up") ? std::stoull(flags.at("give-up")) * 1'000'000'000 : UINT64_MAX / 2;
   std::fprintf(stderr, "ready\n");
   std::atomic<bool> may_end{false};
   Sent sent;
   std::thread sender([&] {
     while (sends && !has_peer && !stopping) std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    if (sends && !stopping) sent = send_all(fd, plan);
-    while (!has_peer && !stopping) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    if (sends && !stopping) sent = Sender(sockets, plan).run(stopping);
+    const uint64_t give_up = now_ns() + patience;
+    while (!has_peer && !stopping && now_ns() < give_up) std::this_thread::sleep_for(std::chrono::milliseconds(1));
     may_end = true;
   });
-  const Received received = Receiver(fd, receive).run(stopping, may_end, has_peer);
+  const Received received = Receiver(sockets[0], receive).run(stopping, may_end, has_peer);
   sender.join();
   const double seconds = received.seconds();
   std::printf(
       "{\"sent\":%llu,\"sentBytes\":%llu,\"sendSeconds\":%.6f,\"received\":%llu,\"receivedBytes\":%llu,"
-      "\"receiveSeconds\":%.6f,\"gbits\":%.4f,\"highest\":%llu,\"corrupted\":%llu,\"reordered\":%llu,"
-      "\"duplicated\":%llu,\"wrongPeer\":%llu}\n",
+      "\"receiveSeconds\":%.6f,\"gbits\":%.4f,\"highest\":%llu,\"flows\":%zu,\"corrupted\":%llu,"
+      "\"reordered\":%llu,\"duplicated\":%llu,\"wrongPeer\":%llu}\n",
       static_cast<unsigned long long>(sent.datagrams), static_cast<unsigned long long>(sent.bytes), sent.seconds,
       static_cast<unsigned long long>(received.datagrams), static_cast<unsigned long long>(received.bytes), seconds,
       seconds > 0 ? static_cast<double>(received.bytes) * 8e-9 / seconds : 0.0,
-      static_cast<unsigned long long>(received.highest), static_cast<unsigned long long>(received.corrupted),
-      static_cast<unsigned long long>(received.reordered), static_cast<unsigned long long>(received.duplicated),
-      static_cast<unsigned long long>(received.wrong_peer));
+      static_cast<unsigned long long>(received.highest), received.flows,
+      static_cast<unsigned long long>(received.corrupted), static_cast<unsigned long long>(received.reordered),
+      static_cast<unsigned long long>(received.duplicated), static_cast<unsigned long long>(received.wrong_peer));
   return 0;
+}
+
+// Waits for the answer to `label`; the round trip in microseconds, or nothing after 3 s. Late answers are passed over.
+std::optional<double> await_answer(int fd, uint64_t label, uint64_t& wrong) {
+  static std::vector<uint8_t> buffer(65536);
+  const uint64_t deadline = now_ns() + 3'000'000'000;
+  while (now_ns() < deadline && !stopping) {
+    pollfd poll{fd, POLLIN, 0};
+    if (::poll(&poll, 1, 3000) <= 0) break;
+    const ssize_t got = ::recv(fd, buffer.data(), buffer.size(), MSG_DONTWAIT);
+    if (got < 0) continue;
+    const Checked checked = check_datagram(buffer.data(), static_cast<size_t>(got), true);
+    if (!checked.good || flow_of(checked.label) != flow_of(label)) ++wrong;
+    else if (checked.label == label) return static_cast<double>(now_ns() - checked.sent_at) * 1e-3;
+  }
+  return std::nullopt;
 }
 
 int run_ping(const Flags& flags) {
@@ -100,47 +143,73 @@ int run_ping(const Flags& flags) {
   const auto count = std::stoull(get(flags, "count", "1000"));
   const auto size = std::max<size_t>(kHeader, std::stoul(get(flags, "size", "100")));
   const auto flows = std::stoul(get(flags, "flows", "1"));
-  std::vector<int> sockets;
-  for (size_t i = 0; i < flows; ++i) {
-    sockets.push_back(open_socket(address.storage.ss_family));
-    connect_socket(sockets.back(), address);
-  }
+  const auto interval = std::chrono::microseconds(std::stoul(get(flags, "interval", "0")));
+  std::vector<int> sockets = connect_all(address, flows);
   std::vector<double> times;
   std::vector<uint8_t> buffer(65536);
-  uint64_t lost = 0, wrong = 0;
-  uint64_t sequence = 0;
+  uint64_t sent = 0, lost = 0, wrong = 0;
+  const uint64_t begin = now_ns();
   for (uint64_t round = 0; round < count && !stopping; ++round) {
-    // All flows at once, then all answers: with one flow that is a plain ping.
-    const uint64_t first = sequence;
-    for (size_t i = 0; i < flows; ++i, ++sequence) {
-      write_datagram(buffer.data(), size, sequence, now_ns(), true);
-      (void)!::send(sockets[i], buffer.data(), size, 0);
+    if (flags.count("fresh") && round > 0) {
+      for (const int fd : sockets) ::close(fd);
+      sockets = connect_all(address, flows);
     }
-    for (size_t i = 0; i < flows; ++i) {
-      const uint64_t wanted = first + i;
-      for (;;) {
-        pollfd poll{sockets[i], POLLIN, 0};
-        if (::poll(&poll, 1, 3000) <= 0) {
-          ++lost;
-          break;
-        }
-        const ssize_t got = ::recv(sockets[i], buffer.data(), buffer.size(), MSG_DONTWAIT);
-        if (got < 0) continue;
-        const Checked checked = check_datagram(buffer.data(), static_cast<size_t>(got), true);
-        if (checked.good && checked.sequence < first && checked.sequence % flows == i) continue;  // a late one
-        if (!checked.good || checked.sequence != wanted) ++wrong;
-        times.push_back(static_cast<double>(now_ns() - checked.sent_at) * 1e-3);
-        break;
+    // All flows at once, then all answers: with one flow that is a plain ping.
+    for (size_t flow = 0; flow < flows; ++flow, ++sent) {
+      write_datagram(buffer.data(), size, label_of(flow, round) | kWantsAnswer, now_ns(), true);
+      (void)!::send(sockets[flow], buffer.data(), size, 0);
+    }
+    for (size_t flow = 0; flow < flows; ++flow) {
+      const std::optional<double> time = await_answer(sockets[flow], label_of(flow, round) | kWantsAnswer, wrong);
+      if (time) times.push_back(*time);
+      else ++lost;
+    }
+    if (interval.count() > 0) std::this_thread::sleep_for(interval);
+  }
+  const double seconds = static_cast<double>(now_ns() - begin) * 1e-9;
+  std::sort(times.begin(), times.end());
+  const auto percentile = [&](double p) {
+    if (times.empty()) return 0.0;
+    return times[std::min(times.size() - 1, static_cast<size_t>(p * static_cast<double>(times.size())))];
+  };
+  std::printf("{\"sent\":%llu,\"lost\":%llu,\"wrong\":%llu,\"seconds\":%.6f,\"percentiles\":[",
+              static_cast<unsigned long long>(sent), static_cast<unsigned long long>(lost),
+              static_cast<unsigned long long>(wrong), seconds);
+  // Enough of them to draw the curve.
+  const char* comma = "";
+  for (const double p : {0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.995, 0.999, 0.9999, 1.0}) {
+    std::printf("%s[%g,%.1f]", comma, p, percentile(p));
+    comma = ",";
+  }
+  std::printf("],\"p50\":%.1f,\"p99\":%.1f,\"p999\":%.1f}\n", percentile(0.5), percentile(0.99), percentile(0.999));
+  return 0;
+}
+
+int run_relay(const Flags& flags) {
+  const SocketAddress from = parse_address(get(flags, "bind", "")), to = parse_address(get(flags, "to", ""));
+  const int near = open_socket(from.storage.ss_family), far = open_socket(to.storage.ss_family);
+  bind_socket(near, from);
+  connect_socket(far, to);
+  std::fprintf(stderr, "ready\n");
+  sockaddr_storage peer{};
+  socklen_t peer_size = 0;
+  std::vector<uint8_t> buffer(65536);
+  pollfd polls[] = {{near, POLLIN, 0}, {far, POLLIN, 0}};
+  while (!stopping) {
+    if (::poll(polls, 2, 100) <= 0) continue;
+    if (polls[0].revents) {
+      peer_size = sizeof peer;
+      const ssize_t got = ::recvfrom(near, buffer.data(), buffer.size(), MSG_DONTWAIT,
+                                     reinterpret_cast<sockaddr*>(&peer), &peer_size);
+      if (got >= 0) (void)!::send(far, buffer.data(), static_cast<size_t>(got), 0);
+    }
+    if (polls[1].revents) {
+      const ssize_t got = ::recv(far, buffer.data(), buffer.size(), MSG_DONTWAIT);
+      if (got >= 0) {
+        (void)::sendto(near, buffer.data(), static_cast<size_t>(got), 0, reinterpret_cast<const sockaddr*>(&peer), peer_size);
       }
     }
   }
-  std::sort(times.begin(), times.end());
-  const auto percentile = [&](double p) {
-    return times.empty() ? 0.0 : times[std::min(times.size() - 1, static_cast<size_t>(p * static_cast<double>(times.size())))];
-  };
-  std::printf("{\"sent\":%llu,\"lost\":%llu,\"wrong\":%llu,\"p50\":%.1f,\"p99\":%.1f,\"p999\":%.1f}\n",
-              static_cast<unsigned long long>(sequence), static_cast<unsigned long long>(lost),
-              static_cast<unsigned long long>(wrong), percentile(0.5), percentile(0.99), percentile(0.999));
   return 0;
 }
 
@@ -152,6 +221,7 @@ int main(int argc, char** argv) {
   std::signal(SIGTERM, [](int) { traffic::stopping = true; });
   std::signal(SIGINT, [](int) { traffic::stopping = true; });
   if (mode == "peer") return traffic::run_peer(traffic::parse(argc, argv));
+  if (mode == "relay") return traffic::run_relay(traffic::parse(argc, argv));
   if (mode == "ping") return traffic::run_ping(traffic::parse(argc, argv));
   std::fputs(traffic::kHelp, stdout);
   return mode == "--help" ? 0 : 2;

@@ -11,15 +11,40 @@ namespace traffic {
 
 struct Received {
   uint64_t datagrams = 0, bytes = 0, corrupted = 0, reordered = 0, duplicated = 0, wrong_peer = 0;
-  uint64_t highest = 0;  // sequence number seen + 1
+  uint64_t highest = 0;  // of flow 0: sequence number seen + 1
+  size_t flows = 0;      // sockets of the sender that were heard of
   uint64_t first_at = 0, last_at = 0;
 
   [[nodiscard]] double seconds() const { return static_cast<double>(last_at - first_at) * 1e-9; }
 };
 
 struct ReceivePlan {
-  bool gro = false, verify = true, echo = false, stick = false;
-  double idle = 2;  // seconds without a datagram until it ends, counted from `started` or the last datagram
+  bool gro = false, verify = true;
+  bool echo = false;   // send back what wants an answer
+  bool stick = false;  // connect to the first peer and count what others send
+  double idle = 2;     // seconds without a datagram until it ends
+};
+
+// Which sequence numbers of one flow have come.
+class Arrivals {
+ public:
+  enum class Kind { kNext, kLate, kTwice };
+
+  Kind take(uint64_t sequence) {
+    const bool next = sequence + 1 > highest_;
+    if (next) highest_ = sequence + 1;
+    const size_t word = sequence / 64;
+    if (word >= marks_.size()) marks_.resize(word * 2 + 4);
+    const uint64_t bit = uint64_t{1} << (sequence % 64);
+    const bool before = marks_[word] & bit;
+    marks_[word] |= bit;
+    return next ? Kind::kNext : before ? Kind::kTwice : Kind::kLate;
+  }
+  [[nodiscard]] uint64_t highest() const { return highest_; }
+
+ private:
+  uint64_t highest_ = 0;
+  std::vector<uint64_t> marks_;
 };
 
 class Receiver {
@@ -60,8 +85,9 @@ class Receiver {
       }
       has_peer = true;
       for (int i = 0; i < got; ++i) take(messages[static_cast<size_t>(i)], sources[static_cast<size_t>(i)], now);
-      if (plan_.echo) echo(messages.data(), static_cast<size_t>(got));
     }
+    if (!arrivals_.empty()) result_.highest = arrivals_[0].highest();
+    for (const Arrivals& each : arrivals_) result_.flows += each.highest() > 0;
     return result_;
   }
 
@@ -81,43 +107,28 @@ class Receiver {
     }
     const auto* data = static_cast<const uint8_t*>(message.msg_hdr.msg_iov->iov_base);
     for (size_t at = 0; at < message.msg_len; at += segment) {
-      judge(data + at, std::min<size_t>(segment, message.msg_len - at), now);
+      const size_t size = std::min<size_t>(segment, message.msg_len - at);
+      const Checked checked = check_datagram(data + at, size, plan_.verify);
+      if (plan_.echo && checked.good && (checked.label & kWantsAnswer)) {
+        (void)::sendto(fd_, data + at, size, 0, reinterpret_cast<const sockaddr*>(&source), header->msg_namelen);
+      } else {
+        judge(checked, size, now);
+      }
     }
   }
 
-  void judge(const uint8_t* data, size_t size, uint64_t now) {
+  void judge(const Checked& checked, size_t size, uint64_t now) {
     if (result_.datagrams++ == 0) result_.first_at = now;
     result_.last_at = now;
     result_.bytes += size;
-    const Checked checked = check_datagram(data, size, plan_.verify);
     if (!checked.good) ++result_.corrupted;
-    if (!checked.good || !checked.numbered) return;
-    if (checked.sequence + 1 > result_.highest) {
-      result_.highest = checked.sequence + 1;
-      seen(checked.sequence);
-    } else if (seen(checked.sequence)) {
-      ++result_.duplicated;
-    } else {
-      ++result_.reordered;
-    }
-  }
-
-  // Marks a sequence number; true when it was marked already.
-  bool seen(uint64_t sequence) {
-    const size_t word = sequence / 64;
-    if (word >= marks_.size()) marks_.resize(word * 2 + 1024);
-    const uint64_t bit = uint64_t{1} << (sequence % 64);
-    const bool before = marks_[word] & bit;
-    marks_[word] |= bit;
-    return before;
-  }
-
-  void echo(mmsghdr* messages, size_t count) {
-    for (size_t i = 0; i < count; ++i) {
-      messages[i].msg_hdr.msg_iov->iov_len = messages[i].msg_len;
-      messages[i].msg_hdr.msg_control = nullptr;
-      messages[i].msg_hdr.msg_controllen = 0;
-      (void)::sendmsg(fd_, &messages[i].msg_hdr, 0);
+    if (!checked.good || !checked.labelled) return;
+    const size_t flow = flow_of(checked.label);
+    if (flow >= arrivals_.size()) arrivals_.resize(flow + 1);
+    switch (arrivals_[flow].take(sequence_of(checked.label))) {
+      case Arrivals::Kind::kNext: break;
+      case Arrivals::Kind::kLate: ++result_.reordered; break;
+      case Arrivals::Kind::kTwice: ++result_.duplicated; break;
     }
   }
 
@@ -126,7 +137,7 @@ class Receiver {
   std::vector<uint8_t> buffer_;
   Received result_;
   sockaddr_storage peer_{};
-  std::vector<uint64_t> marks_;
+  std::vector<Arrivals> arrivals_;
 };
 
 }  // namespace traffic

@@ -80,9 +80,11 @@ export class Host {
 export interface RigOptions {
   /** Drop and count what conntrack finds INVALID, with no liberality. */
   readonly strict?: boolean;
+  /** All hosts take any sequence number for valid: what peers need that do not acknowledge. */
+  readonly liberal?: boolean;
   /** MTU of all links. */
   readonly mtu?: number;
-  /** Switch TCP segmentation offload off on the links: a NIC without TSO. */
+  /** Links like a NIC without TSO: the kernel cuts what leaves, and merges (GRO) what arrives, as NICs do by default. */
   readonly noTso?: boolean;
 }
 
@@ -98,12 +100,15 @@ export class Rig implements AsyncDisposable {
     this.server = new Host(`${id}-s`, '10.0.2.2', 'fd00:2::2');
   }
 
-  static async create({ strict = false, mtu = 1500, noTso = false }: RigOptions = {}): Promise<Rig> {
+  static async create({ strict = false, liberal = false, mtu = 1500, noTso = false }: RigOptions = {}): Promise<Rig> {
     await removeStale();
     const rig = new Rig(`${PREFIX}-${process.pid}-${++created}`);
     try {
       await rig.#build(mtu, noTso);
       await rig.#configureRouter(strict);
+      if (liberal) {
+        for (const host of rig.hosts) await host.sysctl('net.netfilter.nf_conntrack_tcp_be_liberal', 1);
+      }
       return rig;
     } catch (error) {
       await rig[Symbol.asyncDispose]();
@@ -165,8 +170,9 @@ export class Rig implements AsyncDisposable {
       await host.run('ip', ['route', 'add', 'default', 'via', `10.0.${net}.1`]);
       await host.run('ip', ['-6', 'route', 'add', 'default', 'via', `fd00:${net}::1`]);
       if (!noTso) continue;
-      await host.run('ethtool', ['-K', 'eth0', 'tx-tcp-segmentation', 'off', 'tx-tcp6-segmentation', 'off']);
-      await this.router.run('ethtool', ['-K', name, 'tx-tcp-segmentation', 'off', 'tx-tcp6-segmentation', 'off']);
+      const features = ['tx-tcp-segmentation', 'off', 'tx-tcp6-segmentation', 'off', 'gro', 'on'];
+      await host.run('ethtool', ['-K', 'eth0', ...features]);
+      await this.router.run('ethtool', ['-K', name, ...features]);
     }
   }
 
@@ -192,6 +198,8 @@ async function removeStale(): Promise<void> {
   for (const name of names) {
     const pid = new RegExp(`^${PREFIX}-(\\d+)-`).exec(name)?.[1];
     if (pid === undefined || isAlive(Number(pid))) continue;
+    const left = (await run('ip', ['netns', 'pids', name])).split('\n').filter((line) => line !== '');
+    for (const each of left) process.kill(Number(each), 'SIGKILL');
     await run('ip', ['netns', 'delete', name]).catch(() => {});
   }
 }

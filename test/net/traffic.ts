@@ -15,6 +15,8 @@ export interface PeerResult {
   readonly receiveSeconds: number;
   readonly gbits: number;
   readonly highest: number;
+  /** Sockets of the sender that were heard of. */
+  readonly flows: number;
   readonly corrupted: number;
   readonly reordered: number;
   readonly duplicated: number;
@@ -25,6 +27,10 @@ export interface PingResult {
   readonly sent: number;
   readonly lost: number;
   readonly wrong: number;
+  /** Of all round trips together. */
+  readonly seconds: number;
+  /** [p, µs] from the fastest (0) to the slowest (1). */
+  readonly percentiles: readonly (readonly [number, number])[];
   /** Microseconds. */
   readonly p50: number;
   readonly p99: number;
@@ -58,6 +64,13 @@ export async function startPeer(host: Host, flags: string): Promise<Peer> {
   const running = host.start(program, ['peer', ...flags.split(' ')]);
   await running.waitFor(/^ready$/);
   return new Peer(running);
+}
+
+/** Passes one peer's datagrams on. */
+export async function startRelay(host: Host, flags: string): Promise<RunningProgram> {
+  const running = host.start(program, ['relay', ...flags.split(' ')]);
+  await running.waitFor(/^ready$/);
+  return running;
 }
 
 /** Round trips against a `peer --echo`. */

@@ -11,10 +11,16 @@ export interface WireGuardEnd {
   readonly endpoint?: string;
 }
 
+/** A tunnel that is up, until it is disposed or the rig is. */
+export interface WireGuard extends AsyncDisposable {
+  /** Names of the interfaces, in the order of the ends given. */
+  readonly interfaces: readonly [string, string];
+}
+
 let interfaces = 0;
 
-/** Brings up an interface on both ends and gives them each other's keys. `mtu` in bytes. Returns their names. */
-export async function wireGuard(one: WireGuardEnd, other: WireGuardEnd, mtu: number): Promise<[string, string]> {
+/** Brings up an interface on both ends and gives them each other's keys. `mtu` in bytes. */
+export async function wireGuard(one: WireGuardEnd, other: WireGuardEnd, mtu: number): Promise<WireGuard> {
   const ends = await Promise.all([one, other].map((end) => prepare(end)));
   for (const [index, end] of ends.entries()) {
     const peer = ends[1 - index]!;
@@ -27,7 +33,12 @@ export async function wireGuard(one: WireGuardEnd, other: WireGuardEnd, mtu: num
     await end.host.run('ip', ['address', 'add', end.address, 'dev', end.name]);
     await end.host.run('ip', ['link', 'set', end.name, 'mtu', `${mtu}`, 'up']);
   }
-  return [ends[0]!.name, ends[1]!.name];
+  return {
+    interfaces: [ends[0]!.name, ends[1]!.name],
+    async [Symbol.asyncDispose]() {
+      await Promise.all(ends.map(({ program }) => program.stop('SIGTERM')));
+    },
+  };
 }
 
 async function prepare(end: WireGuardEnd): Promise<

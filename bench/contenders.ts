@@ -1,0 +1,171 @@
+/** Who competes, and how each is set up: by its own advice, with nothing of ours in the way. */
+import { accessSync, constants } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import type { RunningProgram } from '../test/net/process.js';
+import type { Host, Rig } from '../test/net/rig.js';
+import { startRelay } from '../test/net/traffic.js';
+
+/** Where the sender sends to, and where the receiver binds. */
+export interface Way {
+  readonly to: string;
+  readonly bind: string;
+  /** What carries the datagrams on either side; none when they go straight. */
+  readonly programs: readonly RunningProgram[];
+}
+
+export interface Contender {
+  readonly name: string;
+  /** How it was tuned, for the report. */
+  readonly tuning: string;
+  /** Why it cannot compete here, or undefined. */
+  missing(): string | undefined;
+  /** Sets it up on a rig of its own. */
+  start(rig: Rig): Promise<Way>;
+}
+
+const THROUGH = { to: '127.0.0.1:5000', bind: '127.0.0.1:7000' } as const;
+const STRAIGHT = { to: '10.0.2.2:7000', bind: '10.0.2.2:7000' } as const;
+
+/** A program by its environment variable, or from PATH. */
+function find(name: string, variable: string): string | undefined {
+  const named = process.env[variable];
+  const candidates = named ? [named] : (process.env['PATH'] ?? '').split(delimiter).map((folder) => join(folder, name));
+  return candidates.find(isProgram);
+}
+
+function isProgram(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function needs(name: string, variable: string): () => string | undefined {
+  return () => (find(name, variable) ? undefined : `no ${name} on PATH, and ${variable} does not name it`);
+}
+
+function guise(name: string, tuning: string, options: readonly string[]): Contender {
+  return {
+    name,
+    tuning,
+    missing: () => undefined,
+    start: async (rig) => ({
+      ...THROUGH,
+      programs: [
+        await rig.client.guise('client', ['-l', THROUGH.to, '-r', '10.0.2.2:4567', ...options]),
+        await rig.server.guise('server', ['-l', '4567', '-r', THROUGH.bind, ...options]),
+      ],
+    }),
+  };
+}
+
+const straight: Contender = {
+  name: 'straight UDP',
+  tuning: 'nothing between sender and receiver but the router',
+  missing: () => undefined,
+  start: async () => ({ ...STRAIGHT, programs: [] }),
+};
+
+const phantun: Contender = {
+  name: 'phantun',
+  tuning: 'as its README says: NAT by nftables, one queue and thread a core (its default)',
+  missing: () =>
+    isProgram(join(process.env['PHANTUN_BIN'] ?? '', 'client'))
+      ? undefined
+      : 'PHANTUN_BIN names no folder with its client and server',
+  async start(rig) {
+    const folder = process.env['PHANTUN_BIN']!;
+    const env = { RUST_LOG: 'error' };
+    await forward(rig.client, 'chain nat { type nat hook postrouting priority srcnat; ip saddr 192.168.200.2 masquerade; }');
+    await forward(
+      rig.server,
+      'chain nat { type nat hook prerouting priority dstnat; iifname "eth0" tcp dport 4567 dnat ip to 192.168.201.2; }',
+    );
+    const programs = [
+      rig.server.start(join(folder, 'server'), ['-l', '4567', '-r', THROUGH.bind, '-4'], { env }),
+      rig.client.start(join(folder, 'client'), ['-l', THROUGH.to, '-r', '10.0.2.2:4567', '-4'], { env }),
+    ];
+    await interfaceUp(rig.client, 'tun0');
+    await interfaceUp(rig.server, 'tun0');
+    return { ...THROUGH, programs };
+  },
+};
+
+const udp2raw: Contender = {
+  name: 'udp2raw',
+  tuning: 'faketcp, no cipher, no authentication, no replay check, its own iptables rules (-a), --fix-gro, largest buffers',
+  missing: needs('udp2raw', 'UDP2RAW'),
+  async start(rig) {
+    const program = find('udp2raw', 'UDP2RAW')!;
+    const options = [
+      '-k', 'key', '--raw-mode', 'faketcp', '--cipher-mode', 'none', '--auth-mode', 'none', '--disable-anti-replay',
+      '-a', '--fix-gro', '--sock-buf', '10240', '--force-sock-buf', '--disable-color', '--mtu-warn', '1500',
+    ];
+    const server = rig.server.start(program, ['-s', '-l', '10.0.2.2:4567', '-r', THROUGH.bind, ...options]);
+    await server.waitFor(/now listening/);
+    const client = rig.client.start(program, ['-c', '-l', THROUGH.to, '-r', '10.0.2.2:4567', ...options]);
+    await client.waitFor(/to client_ready/);
+    return { ...THROUGH, programs: [client, server] };
+  },
+};
+
+const mimic: Contender = {
+  name: 'mimic',
+  tuning: 'eBPF on eth0 of both hosts, checksum offload off in place of its kernel module, as its documentation allows',
+  missing: needs('mimic', 'MIMIC'),
+  async start(rig) {
+    const program = find('mimic', 'MIMIC')!;
+    const programs: RunningProgram[] = [];
+    for (const [host, filter] of [[rig.client, 'remote=10.0.2.2:7000'], [rig.server, 'local=10.0.2.2:7000']] as const) {
+      await host.run('ethtool', ['-K', 'eth0', 'tx', 'off']);
+      const running = host.start(program, ['run', '-f', filter, 'eth0']);
+      await running.waitFor(/successfully deployed|deployed/i);
+      programs.push(running);
+    }
+    return { ...STRAIGHT, programs };
+  },
+};
+
+/** Yardsticks for the round trip: what passing datagrams on in user space costs at least. */
+function relays(name: string, both: boolean): Contender {
+  return {
+    name,
+    tuning: 'poll, recvfrom, send, one datagram at a time',
+    missing: () => undefined,
+    async start(rig) {
+      const far = both ? '10.0.2.2:4567' : STRAIGHT.to;
+      const programs = [startRelay(rig.client, `--bind ${THROUGH.to} --to ${far}`)];
+      if (both) programs.push(startRelay(rig.server, `--bind ${far} --to ${THROUGH.bind}`));
+      return { to: THROUGH.to, bind: both ? THROUGH.bind : STRAIGHT.bind, programs: await Promise.all(programs) };
+    },
+  };
+}
+
+async function forward(host: Host, chain: string): Promise<void> {
+  await host.sysctl('net.ipv4.ip_forward', 1);
+  await host.nft(`table inet manual { ${chain}; }`);
+}
+
+async function interfaceUp(host: Host, name: string): Promise<void> {
+  await host.run('sh', ['-c', `until ip -br link show dev ${name} 2>/dev/null | grep -q UP; do :; done`]);
+}
+
+export const GUISE = 'guise';
+export const STRAIGHT_UDP = straight.name;
+export const NO_OFFLOAD = 'guise --no-offload';
+
+export const ONE_RELAY = 'UDP relay at the client';
+export const TWO_RELAYS = 'UDP relays on both hosts';
+
+export const CONTENDERS: readonly Contender[] = [
+  straight,
+  guise(GUISE, 'as installed', []),
+  guise(NO_OFFLOAD, 'the same build, a segment a packet', ['--no-offload']),
+  phantun,
+  udp2raw,
+  mimic,
+  relays(ONE_RELAY, false),
+  relays(TWO_RELAYS, true),
+];

@@ -1,0 +1,42 @@
+/** The run that is committed. */
+import { PROFILES } from '../heats.js';
+import { charts } from './charts.js';
+import { judgedGoals, noise, subject, tables, type Report } from './report.js';
+
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
+  return [line(head), line(head.map((_, index) => (index === 0 ? '---' : '---:'))), ...rows.map(line)].join('\n');
+}
+
+export function markdownReport(report: Report): string {
+  const goals = judgedGoals(report).map(({ goal, median, spread, verdict }) => [
+    goal.title, median.toFixed(goal.digits), spread.map((value) => value.toFixed(goal.digits)).join(' to '),
+    `${goal.atLeast ? '≥' : '≤'} ${goal.goal}`, verdict === 'missed' ? '**missed**' : verdict,
+  ]);
+  const figures = tables(report).map(({ profile, title, unit, digits, rows }) => {
+    const body = rows.map(({ contender, median, least, most, ratio }) => [
+      contender, median.toFixed(digits), `${least.toFixed(digits)} to ${most.toFixed(digits)}`, ratio?.toFixed(2) ?? '',
+    ]);
+    return `### ${title} (${PROFILES[profile].title})\n\n${table(['', unit, 'spread', '/ straight UDP'], body)}`;
+  });
+  const { failures } = report.results;
+  return `<!-- Written by \`npm run bench\`. -->
+# One full run
+
+${subject(report)}. ${noise(report)}.
+Absolute figures belong to that machine; ratios of one run are what counts. "Unclear": the goal lies inside the spread.
+
+${table(["goals: medians of the rounds' ratios", '', 'spread', 'goal', ''], goals)}
+
+${charts(report).map(({ name, title }) => `![${title}](charts/${name}.svg)`).join('\n')}
+
+## How each was set up
+
+${table(['', ''], report.contenders.map(({ name, tuning }) => [name, tuning]))}
+${report.missing.map(({ name, reason }) => `\nNot raced: ${name}, ${reason}.`).join('')}
+${failures.length > 0 ? `\nFailed:\n${failures.map(({ contender, heat, reason }) => `- ${contender} in "${heat}": ${reason}`).join('\n')}\n` : ''}
+## All figures
+
+${figures.join('\n\n')}
+`;
+}
