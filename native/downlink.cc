@@ -126,13 +126,12 @@ void Downlink::deliver_held(Flow& flow, const SegmentView& segment) {
   }
   for (size_t at = 0; at < segment.payload.size(); at += segment.segment_size) {
     const auto one = segment.payload.subspan(at, std::min(segment.segment_size, segment.payload.size() - at));
-    if (flow.held_bytes + one.size() > context_.policy.queue_bytes) {
+    if (flow.held.bytes() + one.size() > context_.policy.queue_bytes) {
       context_.counters.drop(DropReason::kHeldFull);
       count(flow.counters.received_drops);
       continue;
     }
-    flow.held.emplace_back(one.begin(), one.end());
-    flow.held_bytes += one.size();
+    flow.held.push(one);
   }
 }
 
@@ -146,9 +145,7 @@ void Downlink::splice(Flow& flow, const std::vector<Datagram>& datagrams) {
     flush();
   };
   std::ranges::for_each(datagrams, send);
-  std::ranges::for_each(flow.held, send);
-  flow.held.clear();
-  flow.held_bytes = 0;
+  for (; !flow.held.empty(); flow.held.pop()) send(flow.held.front());
   flow.delivery.store(Delivery::kSpliced, std::memory_order_release);
 }
 

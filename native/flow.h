@@ -3,18 +3,17 @@
 
 #include <atomic>
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <mutex>
-#include <vector>
 
 #include "counters.h"
+#include "datagram_queue.h"
 #include "packet/segment.h"
 #include "udp_port.h"
 
 namespace guise {
 
-using Datagram = std::vector<uint8_t>;
+struct Peer;
 
 // Where received datagrams go.
 enum class Delivery : uint8_t {
@@ -48,12 +47,13 @@ struct Flow : std::enable_shared_from_this<Flow> {
 
   std::atomic<Delivery> delivery{Delivery::kHeld};
   std::mutex held_mutex;  // taken only while delivery is kHeld
-  std::deque<Datagram> held;
-  size_t held_bytes = 0;
+  DatagramQueue held;
 
   // Set before delivery becomes kSpliced.
   std::shared_ptr<UdpPort> udp;
   UdpTarget target;
+  // The other way round: whose datagrams it carries. The owner's; it ends the circle of the two when it forgets one.
+  std::shared_ptr<Peer> peer;
 
   // Takes the numbers of a segment of `bytes` payload at `seq`. Late segments do not move RCV.NXT back; one that is
   // further off than the window (2^30, RFC 7323 §2.3) resynchronizes it: after a long outage the old number is no use.

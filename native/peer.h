@@ -1,9 +1,7 @@
 // A UDP peer: the application at the other end of a port, and the flow that carries its datagrams.
 #pragma once
 
-#include <deque>
 #include <memory>
-#include <vector>
 
 #include "flow.h"
 
@@ -14,8 +12,7 @@ struct Peer : std::enable_shared_from_this<Peer> {
   uint32_t id = 0;
   std::shared_ptr<UdpPort> port;
   std::shared_ptr<Flow> flow;  // null while JavaScript opens one
-  std::deque<Datagram> pending;  // in order; sent before anything newer
-  size_t pending_bytes = 0;
+  DatagramQueue pending;  // sent before anything newer
 };
 
 }  // namespace guise

@@ -51,7 +51,9 @@ int open_socket(const Endpoint& endpoint, bool offload, UniqueFd& out, const cha
 }  // namespace
 
 UdpTarget::UdpTarget(const Tuple& peer, int family) {
-  address_size = to_sockaddr(peer.remote, family, address);
+  sockaddr_storage storage{};
+  address_size = to_sockaddr(peer.remote, family, storage);
+  std::memcpy(address, &storage, address_size);
   auto* header = reinterpret_cast<cmsghdr*>(source);
   if (family == AF_INET) {
     in_pktinfo info{};
@@ -128,7 +130,7 @@ int UdpPort::send_once(const UdpTarget& target, iovec* vectors, size_t count, si
   message.msg_iov = vectors;
   message.msg_iovlen = count;
   if (target.address_size > 0) {
-    message.msg_name = const_cast<sockaddr_storage*>(&target.address);
+    message.msg_name = const_cast<uint8_t*>(target.address);
     message.msg_namelen = target.address_size;
     std::memcpy(control, target.source, target.source_size);
   }

@@ -19,7 +19,7 @@ struct Peer;
 
 // Whom to send to through a port: empty on a connected one.
 struct UdpTarget {
-  sockaddr_storage address{};
+  alignas(sockaddr_in6) uint8_t address[sizeof(sockaddr_in6)]{};
   socklen_t address_size = 0;
   alignas(cmsghdr) uint8_t source[CMSG_SPACE(sizeof(in6_pktinfo))]{};  // control message: leave from this address
   size_t source_size = 0;

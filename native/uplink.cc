@@ -129,13 +129,10 @@ Peer* Uplink::admit(UdpPort& port, const Tuple& tuple) {
 
 void Uplink::queue(Peer& peer, std::span<const uint8_t> bytes, size_t segment_size) {
   for (size_t at = 0; at < bytes.size(); at += segment_size) {
-    const auto datagram = bytes.subspan(at, std::min(segment_size, bytes.size() - at));
-    peer.pending.emplace_back(datagram.begin(), datagram.end());
-    peer.pending_bytes += datagram.size();
+    peer.pending.push(bytes.subspan(at, std::min(segment_size, bytes.size() - at)));
   }
-  while (peer.pending_bytes > context_.policy.queue_bytes) {
-    peer.pending_bytes -= peer.pending.front().size();
-    peer.pending.pop_front();
+  while (peer.pending.bytes() > context_.policy.queue_bytes) {
+    peer.pending.pop();
     context_.counters.drop(DropReason::kPendingFull);
   }
 }
@@ -152,8 +149,7 @@ void Uplink::release(Peer& peer) {
     }
     send(flow, datagram, datagram.size());
     flush();
-    peer.pending_bytes -= datagram.size();
-    peer.pending.pop_front();
+    peer.pending.pop();
   }
 }
 

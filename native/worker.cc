@@ -156,10 +156,8 @@ void Worker::remove_flow(const Tuple& tuple) {
 }
 
 void Worker::detach(Flow& flow) {
-  const auto found = peers_by_flow_.find(&flow);
-  if (found == peers_by_flow_.end()) return;
-  const std::shared_ptr<Peer> peer = found->second;
-  peers_by_flow_.erase(found);
+  const std::shared_ptr<Peer> peer = std::move(flow.peer);
+  if (!peer) return;
   if (peer->port->connected) {
     remove_port(peer->port);
   } else {
@@ -176,7 +174,7 @@ void Worker::splice_peer(const std::shared_ptr<Flow>& flow, uint32_t peer_id) {
   peer->flow = flow;
   flow->udp = peer->port;
   flow->target = UdpTarget(peer->tuple, peer->port->family());
-  peers_by_flow_[flow.get()] = peer;
+  flow->peer = peer;
   downlink_.splice(*flow, {});
   uplink_.release(*peer);
 }
@@ -187,7 +185,7 @@ void Worker::splice_port(const std::shared_ptr<Flow>& flow, std::shared_ptr<UdpP
   peer->port = port;
   peer->flow = flow;
   port->only_peer = peer.get();
-  peers_by_flow_[flow.get()] = std::move(peer);
+  flow->peer = std::move(peer);
   flow->udp = port;
   add_port(std::move(port));
   downlink_.splice(*flow, datagrams);
@@ -202,8 +200,7 @@ void Worker::remove_peer(uint32_t peer_id) {
 }
 
 void Worker::release_peer_of(Flow& flow) {
-  const auto found = peers_by_flow_.find(&flow);
-  if (found != peers_by_flow_.end()) uplink_.release(*found->second);
+  if (flow.peer) uplink_.release(*flow.peer);
 }
 
 void Worker::send_segment(const Tuple& tuple, uint32_t seq, uint32_t ack, uint8_t flags,

@@ -76,7 +76,6 @@ class Worker {
   std::atomic<bool> commands_waiting_{false};
 
   std::unordered_map<UdpPort*, std::shared_ptr<UdpPort>> ports_;
-  std::unordered_map<Flow*, std::shared_ptr<Peer>> peers_by_flow_;
   std::vector<std::shared_ptr<Flow>> guarded_;        // window not open yet
   std::vector<std::shared_ptr<void>> removed_;        // freed when no event of this round can name them any more
 };

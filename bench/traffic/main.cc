@@ -122,13 +122,13 @@ int run_peer(const Flags& flags) {
   return 0;
 }
 
-// Waits for the answer to `label`; the round trip in microseconds, or nothing after 3 s. Late answers are passed over.
-std::optional<double> await_answer(int fd, uint64_t label, uint64_t& wrong) {
+// Waits for the answer to `label`; the round trip in microseconds, or nothing. Late answers are passed over.
+std::optional<double> await_answer(int fd, uint64_t label, uint64_t deadline, uint64_t& wrong) {
   static std::vector<uint8_t> buffer(65536);
-  const uint64_t deadline = now_ns() + 3'000'000'000;
-  while (now_ns() < deadline && !stopping) {
+  while (!stopping) {
     pollfd poll{fd, POLLIN, 0};
-    if (::poll(&poll, 1, 3000) <= 0) break;
+    const uint64_t now = now_ns();
+    if (::poll(&poll, 1, now < deadline ? static_cast<int>((deadline - now) / 1'000'000) : 0) <= 0) break;
     const ssize_t got = ::recv(fd, buffer.data(), buffer.size(), MSG_DONTWAIT);
     if (got < 0) continue;
     const Checked checked = check_datagram(buffer.data(), static_cast<size_t>(got), true);
@@ -159,8 +159,10 @@ int run_ping(const Flags& flags) {
       write_datagram(buffer.data(), size, label_of(flow, round) | kWantsAnswer, now_ns(), true);
       (void)!::send(sockets[flow], buffer.data(), size, 0);
     }
+    const uint64_t deadline = now_ns() + 3'000'000'000;
     for (size_t flow = 0; flow < flows; ++flow) {
-      const std::optional<double> time = await_answer(sockets[flow], label_of(flow, round) | kWantsAnswer, wrong);
+      const uint64_t label = label_of(flow, round) | kWantsAnswer;
+      const std::optional<double> time = await_answer(sockets[flow], label, deadline, wrong);
       if (time) times.push_back(*time);
       else ++lost;
     }
