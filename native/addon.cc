@@ -96,6 +96,7 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
     options.policy.ack_interval_ms = number(object, "ackInterval");
     options.policy.initial_window = number(object, "initialWindow");
     options.policy.queue_bytes = number(object, "queueBytes");
+    options.policy.send_queue_bytes = number(object, "sendQueueBytes");
     options.policy.max_peers = number(object, "maxPeers");
     engine_ = std::make_unique<Engine>(std::move(options), [wake = wake_] { wake.NonBlockingCall(); });
   }

@@ -25,6 +25,7 @@ enum class DropReason : uint8_t {
   kBackendRefused,    // send to the UDP endpoint failed: nobody listens there
   kUdpSendFailed,     // any other failed UDP send
   kNoFlow,            // sent by JavaScript on a flow that is gone
+  kSendQueueFull,     // sent by JavaScript faster than the device takes it
   kCount,
 };
 
@@ -32,6 +33,7 @@ inline constexpr std::array<std::string_view, static_cast<size_t>(DropReason::kC
     "none",        "truncated",   "notIp",       "notTcp",    "fragment", "badHeader",
     "badChecksum", "eventsFull",  "heldFull",    "pendingFull", "peersFull", "oversize",
     "emptyDatagram", "deviceRefused", "backendRefused", "udpSendFailed", "noFlow",
+    "sendQueueFull",
 };
 
 }  // namespace guise

@@ -140,7 +140,18 @@ void Engine::send_control(uint32_t id, uint8_t flags, int64_t receive_next) {
 void Engine::send_datagrams(uint32_t id, std::vector<Datagram> datagrams) {
   const std::shared_ptr<Flow> found = flow(id);
   if (!found) return counters_->drop(DropReason::kNoFlow, datagrams.size());
-  owner_of(*found).post([found, datagrams = std::move(datagrams)](Worker& worker) {
+  // JavaScript may be faster than the worker: what exceeds the queue is dropped at its tail, as by a socket's buffer.
+  const size_t room = policy_.send_queue_bytes - found->posted_bytes.load(std::memory_order_relaxed);
+  size_t bytes = 0, taken = 0;
+  while (taken < datagrams.size() && bytes + datagrams[taken].size() <= room) bytes += datagrams[taken++].size();
+  if (taken < datagrams.size()) {
+    count(found->counters.sent_drops, datagrams.size() - taken);
+    counters_->drop(DropReason::kSendQueueFull, datagrams.size() - taken);
+    datagrams.resize(taken);
+  }
+  found->posted_bytes.fetch_add(bytes, std::memory_order_relaxed);
+  owner_of(*found).post([found, bytes, datagrams = std::move(datagrams)](Worker& worker) {
+    found->posted_bytes.fetch_sub(bytes, std::memory_order_relaxed);
     worker.send_datagrams(*found, datagrams);
   });
 }

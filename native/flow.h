@@ -45,6 +45,9 @@ struct Flow : std::enable_shared_from_this<Flow> {
   std::atomic<bool> window_open{true};
   uint32_t initial_window_end = 0;  // SND.NXT may not pass it before
 
+  // Bytes that JavaScript gave and the owner has not taken yet.
+  std::atomic<size_t> posted_bytes{0};
+
   std::atomic<Delivery> delivery{Delivery::kHeld};
   std::mutex held_mutex;  // taken only while delivery is kHeld
   DatagramQueue held;

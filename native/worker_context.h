@@ -22,6 +22,7 @@ struct Policy {
   uint32_t ack_interval_ms = 200;     // … and after so long
   uint32_t initial_window = 48 << 10; // bytes sent before the peer's first scaled window is seen
   uint32_t queue_bytes = 1 << 20;     // per pending peer and per held flow
+  uint32_t send_queue_bytes = 4 << 20;  // per flow that JavaScript writes
   uint32_t max_peers = 65536;         // UDP peers per worker
   bool offload = true;                // UDP_GRO and UDP_SEGMENT
 };

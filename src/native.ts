@@ -46,6 +46,8 @@ export interface EngineOptions {
   readonly initialWindow: number;
   /** Bytes that wait per UDP peer and per flow in set-up. */
   readonly queueBytes: number;
+  /** Bytes that JavaScript may be ahead of the worker, per flow. */
+  readonly sendQueueBytes: number;
 }
 
 export interface FlowOptions {

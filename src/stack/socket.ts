@@ -98,7 +98,8 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
   }
 
   /**
-   * Sends one datagram as one segment, in the order of the calls; it is not copied until the current task ends.
+   * Sends one datagram as one segment, in the order of the calls; it is not copied until the current task ends. What
+   * is sent faster than the device takes it (4 MiB ahead) is dropped and counted: `counters.sentDrops`.
    *
    * @param datagram 1 to `maxPayload` bytes
    * @throws {GuiseError} ERR_GUISE_DATAGRAM_SIZE, ERR_GUISE_SOCKET_CLOSED

@@ -29,7 +29,14 @@ const CHALLENGES_PER_SECOND = 1000;
  * 300 s after which conntrack forgets unacknowledged data. Before the peer's scaled window is seen, the 64 KiB of
  * its SYN-ACK are all that a strict router lets through.
  */
-const POLICY = { ackBytes: 1 << 20, ackInterval: 200, initialWindow: 48 << 10, queueBytes: 1 << 20, maxPeers: 65_536 };
+const POLICY = {
+  ackBytes: 1 << 20,
+  ackInterval: 200,
+  initialWindow: 48 << 10,
+  queueBytes: 1 << 20,
+  sendQueueBytes: 4 << 20,
+  maxPeers: 65_536,
+};
 
 /** Default limit for `connect`: SYNs at 0, 1, 3 and 7 s. */
 export const CONNECT_TIMEOUT = 15_000;

@@ -91,6 +91,18 @@ t.test('a datagram that does not fit is refused with both sizes', async (t) => {
   await Promise.all([client.close(), server.close()]);
 });
 
+t.test('what is sent faster than it leaves is dropped and counted, never piled up', async (t) => {
+  const [client, server] = await stackPair();
+  const [here] = await connected(client, server);
+  const datagram = Buffer.alloc(1460);
+  for (let i = 0; i < 10_000; i++) here.send(datagram);
+  await new Promise((resolve) => setImmediate(resolve));
+  const dropped = client.counters.dropped['sendQueueFull'] ?? 0;
+  t.ok(dropped > 0 && dropped < 8000, `${dropped} of 10000 dropped`);
+  t.equal(here.counters.sentDrops >= dropped, true);
+  await Promise.all([client.close(), server.close()]);
+});
+
 t.test('an idle connection is closed on both sides', async (t) => {
   const [client, server] = await stackPair({ idleTimeout: 1 });
   const [here, there] = await connected(client, server);
