@@ -32,6 +32,11 @@
       "sources": ["bench/traffic/main.cc"],
       "cflags_cc": ["-pthread"],
       "ldflags": ["-pthread"]
+    },
+    {
+      "target_name": "micro",
+      "type": "executable",
+      "sources": ["bench/micro/main.cc", "native/packet/segment.cc", "native/packet_device.cc"]
     }
   ]
 }
