@@ -1,5 +1,6 @@
 /** The log: pino, as lines of text for people and journald, or as JSON. On stderr, so that nothing mixes with output. */
 import { pino, type Logger } from 'pino';
+import { RateLimit } from '../rate_limit.js';
 import { build } from 'pino-pretty';
 
 export type Log = Logger;
@@ -7,6 +8,30 @@ export const LOG_LEVELS = ['error', 'warn', 'info', 'debug'] as const;
 export const LOG_FORMATS = ['text', 'json'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 export type LogFormat = (typeof LOG_FORMATS)[number];
+
+/** Lines about single connections a second; a flood of them would cost more than the connections. */
+const CONNECTION_LINES = 50;
+
+/** What happens to connections, a line each, as many as somebody can read; left out ones are counted. */
+export class ConnectionLog {
+  readonly #log: Log;
+  readonly #limit = new RateLimit(CONNECTION_LINES);
+  #leftOut = 0;
+
+  constructor(log: Log) {
+    this.#log = log;
+  }
+
+  say(level: 'info' | 'warn' | 'error', sentence: string): void {
+    if (!this.#limit.take(Date.now())) {
+      this.#leftOut++;
+      return;
+    }
+    if (this.#leftOut > 0) this.#log.info(`${this.#leftOut} lines about connections left out`);
+    this.#leftOut = 0;
+    this.#log[level](sentence);
+  }
+}
 
 export function createLog({ level, format }: { level: LogLevel; format: LogFormat }): Log {
   const stderr = pino.destination({ dest: 2, sync: true });

@@ -2,11 +2,11 @@ import { EventEmitter, on } from 'node:events';
 import { GuiseError, systemError } from '../errors.js';
 import type { Endpoint } from '../addresses.js';
 import {
-  ACK, decodeTuple, FIN, RST, type Engine, type FlowCounters, type Segment, type TupleBytes, type UdpPeer,
+  ACK, decodeTuple, FIN, RST, tupleOf, type Engine, type FlowCounters, type Segment, type UdpPeer,
 } from '../native.js';
 import { NO_OPTIONS } from './active_open.js';
 import type { Profile } from './profile.js';
-import type { RateLimit } from './rate_limit.js';
+import type { RateLimit } from '../rate_limit.js';
 import { judge } from './verdict.js';
 
 /** FIN is sent so often, so many milliseconds apart, before the peer is given up. */
@@ -23,18 +23,23 @@ export interface SocketEvents {
   close: [];
 }
 
-export interface SocketInit {
+/** What the sockets of a stack share. */
+export interface SocketHost {
   readonly engine: Engine;
+  readonly challenges: RateLimit;
+  /** Called once when the flow may be forgotten. */
+  forget(socket: Socket): void;
+}
+
+export interface SocketInit {
   readonly flow: number;
   readonly worker: number;
-  readonly tuple: TupleBytes;
+  /** The tuple, as `tupleKey` makes it. */
+  readonly key: string;
   readonly profile: Profile;
   readonly maxPayload: number;
   /** Datagrams that came before the flow was in the table. */
   readonly early: readonly Uint8Array[];
-  readonly challenges: RateLimit;
-  /** Called once when the flow may be forgotten. */
-  readonly onGone: () => void;
 }
 
 /**
@@ -44,22 +49,23 @@ export interface SocketInit {
  * Events: `'message'` (datagram: Uint8Array), `'error'` (ECONNRESET when the peer resets), `'close'` once and last.
  */
 export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<Uint8Array> {
-  readonly localAddress: string;
-  readonly localPort: number;
-  readonly remoteAddress: string;
-  readonly remotePort: number;
   /** How the peer looks on the wire. */
   readonly profile: Profile;
   /** Bytes of the largest datagram. */
   readonly maxPayload: number;
 
-  readonly #init: SocketInit;
-  readonly #engine: Engine;
-  readonly #flow: number;
+  /** @internal The flow's id and its tuple. */
+  readonly flow: number;
+  /** @internal */
+  readonly key: string;
+
+  readonly #host: SocketHost;
+  readonly #worker: number;
   #state: 'established' | 'finWait' | 'lastAck' | 'closed' = 'established';
-  #received: Uint8Array[] = [];
+  // Most sockets are spliced and never need the two: they come when they are wanted.
+  #received: Uint8Array[] | undefined;
   #receiveDrops = 0;
-  #unsent: Uint8Array[] = [];
+  #unsent: Uint8Array[] | undefined;
   #finTries = 0;
   #timer: NodeJS.Timeout | undefined;
   #closeEmitted = false;
@@ -68,19 +74,31 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
   #activeAt = 0;
 
   /** @internal Sockets come from `Stack.connect` and `Stack.listen`. */
-  constructor(init: SocketInit) {
+  constructor(host: SocketHost, { flow, worker, key, profile, maxPayload, early }: SocketInit) {
     super();
-    this.#init = init;
-    this.#engine = init.engine;
-    this.#flow = init.flow;
-    const { local, remote } = decodeTuple(init.tuple);
-    this.localAddress = local.address;
-    this.localPort = local.port;
-    this.remoteAddress = remote.address;
-    this.remotePort = remote.port;
-    this.profile = init.profile;
-    this.maxPayload = init.maxPayload;
-    this.#received.push(...init.early);
+    this.#host = host;
+    this.#worker = worker;
+    this.flow = flow;
+    this.key = key;
+    this.profile = profile;
+    this.maxPayload = maxPayload;
+    if (early.length > 0) this.#received = [...early];
+  }
+
+  get localAddress(): string {
+    return decodeTuple(tupleOf(this.key)).local.address;
+  }
+
+  get localPort(): number {
+    return decodeTuple(tupleOf(this.key)).local.port;
+  }
+
+  get remoteAddress(): string {
+    return decodeTuple(tupleOf(this.key)).remote.address;
+  }
+
+  get remotePort(): number {
+    return decodeTuple(tupleOf(this.key)).remote.port;
   }
 
   get closed(): boolean {
@@ -89,7 +107,7 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
 
   /** What the data plane counted; the last values once the socket is closed. */
   get counters(): FlowCounters {
-    return this.#lastCounters ?? this.#engine.flowCounters(this.#flow);
+    return this.#lastCounters ?? this.#host.engine.flowCounters(this.flow);
   }
 
   /** Datagrams dropped because nobody read them. */
@@ -109,13 +127,17 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
     if (datagram.length < 1 || datagram.length > this.maxPayload) {
       throw new GuiseError('ERR_GUISE_DATAGRAM_SIZE', `${datagram.length} bytes given, 1 to ${this.maxPayload} fit`);
     }
-    if (this.#unsent.push(datagram) === 1) queueMicrotask(() => this.#sendUnsent());
+    if (!this.#unsent) {
+      this.#unsent = [];
+      queueMicrotask(() => this.#sendUnsent());
+    }
+    this.#unsent.push(datagram);
   }
 
   /** From now on datagrams come from and go to a UDP peer of a `UdpListener`, without entering JavaScript. */
   splicePeer(peer: UdpPeer): void {
     this.#sendUnsent();
-    this.#engine.splicePeer(this.#flow, peer.id);
+    this.#host.engine.splicePeer(this.flow, peer.id);
   }
 
   /**
@@ -125,9 +147,9 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
    */
   spliceUdp(remote: Endpoint): void {
     this.#sendUnsent();
-    const result = this.#engine.spliceUdp(this.#flow, remote, this.#received);
-    this.#received = [];
-    if (result < 0) throw systemError(result, this.#engine.lastSyscall, remote);
+    const result = this.#host.engine.spliceUdp(this.flow, remote, this.#received ?? []);
+    this.#received = undefined;
+    if (result < 0) throw systemError(result, this.#host.engine.lastSyscall, remote);
   }
 
   /** Tells the peer, and resolves when it has answered or after 1.2 s at most. Idempotent. */
@@ -147,7 +169,7 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
   /** Sends a RST and forgets the connection at once. Idempotent. */
   resetAndDestroy(): void {
     if (this.#state === 'closed') return;
-    this.#engine.sendControl(this.#flow, RST);
+    this.#host.engine.sendControl(this.flow, RST);
     this.#finish();
   }
 
@@ -157,7 +179,7 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
 
   /** The datagrams as they come; ends when the connection closes. */
   async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void, void> {
-    if (this.#closeEmitted) return yield* this.#received.splice(0);
+    if (this.#closeEmitted) return yield* this.#received?.splice(0) ?? [];
     const ended = new AbortController();
     this.once('close', () => ended.abort());
     try {
@@ -169,10 +191,11 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
 
   /** @internal A datagram for JavaScript. */
   receiveDatagram(datagram: Uint8Array): void {
-    if (this.#received.length === 0 && this.listenerCount('message') > 0) {
+    if (!this.#received?.length && this.listenerCount('message') > 0) {
       this.emit('message', datagram);
       return;
     }
+    this.#received ??= [];
     this.#received.push(datagram);
     if (this.#received.length > RECEIVE_QUEUE) {
       this.#received.shift();
@@ -182,15 +205,15 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
 
   /** @internal A control segment of this flow. */
   receiveSegment(segment: Segment, now: number): void {
-    const verdict = judge(segment, this.#engine.flowNumbers(this.#flow));
+    const verdict = judge(segment, this.#host.engine.flowNumbers(this.flow));
     switch (verdict) {
       case 'reset':
         return this.#onReset();
       case 'finished':
         return this.#onFin((segment.seq + segment.payload.length + 1) >>> 0);
       case 'challenge':
-        if (this.#state === 'lastAck') this.#engine.sendControl(this.#flow, ACK | FIN);
-        else if (this.#init.challenges.take(now)) this.#engine.sendControl(this.#flow, ACK);
+        if (this.#state === 'lastAck') this.#host.engine.sendControl(this.flow, ACK | FIN);
+        else if (this.#host.challenges.take(now)) this.#host.engine.sendControl(this.flow, ACK);
         return;
       case 'ignore':
     }
@@ -198,7 +221,7 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
 
   /** @internal Milliseconds without a datagram in either direction. */
   idleFor(now: number): number {
-    const activity = this.#state === 'established' ? this.#engine.flowActivity(this.#flow) : 0;
+    const activity = this.#state === 'established' ? this.#host.engine.flowActivity(this.flow) : 0;
     if (activity !== this.#activity || this.#activeAt === 0) {
       this.#activity = activity;
       this.#activeAt = now;
@@ -214,15 +237,15 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
   }
 
   #deliverReceived(): void {
-    while (this.#received.length > 0 && this.listenerCount('message') > 0) {
+    while (this.#received?.length && this.listenerCount('message') > 0) {
       this.emit('message', this.#received.shift()!);
     }
   }
 
   #sendUnsent(): void {
-    if (this.#unsent.length === 0) return;
-    if (this.#state === 'established') this.#engine.sendDatagrams(this.#flow, this.#unsent);
-    this.#unsent = [];
+    const unsent = this.#unsent;
+    this.#unsent = undefined;
+    if (unsent && this.#state === 'established') this.#host.engine.sendDatagrams(this.flow, unsent);
   }
 
   #onReset(): void {
@@ -236,12 +259,12 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
 
   #onFin(receiveNext: number): void {
     if (this.#state === 'finWait') {
-      this.#engine.sendControl(this.#flow, ACK, receiveNext);
+      this.#host.engine.sendControl(this.flow, ACK, receiveNext);
       this.#finish();
       return;
     }
     this.#state = 'lastAck';
-    this.#engine.sendControl(this.#flow, FIN | ACK, receiveNext);
+    this.#host.engine.sendControl(this.flow, FIN | ACK, receiveNext);
     this.#timer = setTimeout(() => this.#finish(), LINGER).unref();
     this.#emitClose();
   }
@@ -249,12 +272,12 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
   #sendFin(): void {
     if (this.#finTries === FIN_TRIES) return this.#finish();
     if (this.#finTries === 0) {
-      this.#engine.sendControl(this.#flow, FIN | ACK);
+      this.#host.engine.sendControl(this.flow, FIN | ACK);
     } else {
       // The same FIN again: it has taken its number already.
-      const { sendNext, receiveNext } = this.#engine.flowNumbers(this.#flow);
+      const { sendNext, receiveNext } = this.#host.engine.flowNumbers(this.flow);
       const fin = { flags: FIN | ACK, seq: (sendNext - 1) >>> 0, ack: receiveNext, options: NO_OPTIONS };
-      this.#engine.sendSegment(this.#init.worker, this.#init.tuple, fin);
+      this.#host.engine.sendSegment(this.#worker, tupleOf(this.key), fin);
     }
     this.#finTries++;
     this.#timer = setTimeout(() => this.#sendFin(), FIN_WAIT);
@@ -264,9 +287,9 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
     if (this.#state === 'closed') return;
     this.#state = 'closed';
     clearTimeout(this.#timer);
-    this.#lastCounters = this.#engine.flowCounters(this.#flow);
-    this.#engine.closeFlow(this.#flow);
-    this.#init.onGone();
+    this.#lastCounters = this.#host.engine.flowCounters(this.flow);
+    this.#host.engine.closeFlow(this.flow);
+    this.#host.forget(this);
     this.#emitClose();
   }
 

@@ -12,8 +12,8 @@ import { ActiveOpen, NO_OPTIONS, type OpenOutcome, type OpenStep } from './activ
 import { CookieJar } from './cookie.js';
 import { Listener } from './listener.js';
 import { profileOfSyn, synOptions, type Profile } from './profile.js';
-import { RateLimit } from './rate_limit.js';
-import { Socket } from './socket.js';
+import { RateLimit } from '../rate_limit.js';
+import { Socket, type SocketHost, type SocketInit } from './socket.js';
 import { UdpListener } from './udp_listener.js';
 
 /** Linux's net.ipv4.ip_local_port_range, which phantun takes too. */
@@ -40,6 +40,9 @@ const POLICY = {
 
 /** Default limit for `connect`: SYNs at 0, 1, 3 and 7 s. */
 export const CONNECT_TIMEOUT = 15_000;
+
+/** Each flow is looked at so often within its idle time-out: it is closed an eighth late at most. */
+const IDLE_PARTS = 16;
 
 export interface TunOptions {
   /** Interface name, at most 15 bytes; the kernel picks one if left out. */
@@ -88,12 +91,8 @@ interface Opening {
   receive(segment: Segment): void;
 }
 
-interface Accepting {
+interface Accepting extends SocketInit {
   readonly listener: Listener;
-  readonly flow: number;
-  readonly worker: number;
-  readonly tuple: TupleBytes;
-  readonly profile: Profile;
   readonly early: Uint8Array[];
   /** End of the last of them. */
   receiveNext: number;
@@ -121,16 +120,18 @@ export class Stack extends EventEmitter<StackEvents> {
   readonly #idleTimeout: number;
   readonly #cookies = new CookieJar(randomBytes(32));
   readonly #resets = new RateLimit(RESETS_PER_SECOND);
-  readonly #challenges = new RateLimit(CHALLENGES_PER_SECOND);
+  readonly #host: SocketHost;
   readonly #opening = new Map<string, Opening>();
   readonly #accepting = new Map<string, Accepting>();
   readonly #acceptingFlows = new Map<number, string>();
   readonly #sockets = new Map<string, Socket>();
-  readonly #flows = new Map<number, Socket>();
+  /** By flow id. */
+  readonly #flows: (Socket | undefined)[] = [];
   readonly #listeners = new Map<number, Listener>();
   readonly #udpListeners: UdpListener[] = [];
   readonly #profiles = new Map<string, Profile>();
   readonly #sweep: NodeJS.Timeout;
+  #sweeps = 0;
   #closing: Promise<void> | undefined;
 
   /**
@@ -153,11 +154,19 @@ export class Stack extends EventEmitter<StackEvents> {
     this.#idleTimeout = idleTimeout ?? Infinity;
     this.#engine = new Engine({ devices: descriptors, virtioHeader, segmentation, offload, maxFlows, ...POLICY }, {
       segment: (segment) => this.#onSegment(segment),
-      datagram: (flow, payload) => this.#flows.get(flow)?.receiveDatagram(payload),
+      datagram: (flow, payload) => this.#flows[flow]?.receiveDatagram(payload),
       attached: (flow) => this.#onAttached(flow),
       peer: (peer) => this.#onPeer(peer),
       deviceGone: () => this.#onDeviceGone(),
     });
+    this.#host = {
+      engine: this.#engine,
+      challenges: new RateLimit(CHALLENGES_PER_SECOND),
+      forget: ({ flow, key }) => {
+        this.#sockets.delete(key);
+        this.#flows[flow] = undefined;
+      },
+    };
     this.#sweep = setInterval(() => this.#closeIdle(), 1000).unref();
   }
 
@@ -245,22 +254,38 @@ export class Stack extends EventEmitter<StackEvents> {
       mss: this.#maxPayload(remote.address),
       limit: timeout,
     });
-    const outcome = await this.#drive(open, tuple, worker, signal);
-    if (outcome.type === 'timedOut') throw systemError('ETIMEDOUT', 'connect', remote);
-    if (outcome.type === 'refused') return undefined;
+    const key = tupleKey(tuple);
+    try {
+      const outcome = await this.#drive(open, tuple, worker, signal);
+      if (outcome.type === 'timedOut') throw systemError('ETIMEDOUT', 'connect', remote);
+      if (outcome.type === 'refused') return undefined;
+      return this.#establish(remote, tuple, outcome, options);
+    } finally {
+      // Not before the socket has the tuple: other connections are opened in between.
+      this.#opening.delete(key);
+    }
+  }
+
+  #establish(
+    remote: Endpoint,
+    tuple: TupleBytes,
+    { sendNext, receiveNext, profile }: Extract<OpenOutcome, { type: 'established' }>,
+    { worker = 0, spliced = false }: ConnectOptions,
+  ): Socket {
+    const maxPayload = this.#maxPayload(remote.address);
     const flow = this.#engine.openFlow(tuple, {
       worker,
-      sendNext: outcome.sendNext,
-      receiveNext: outcome.receiveNext,
-      maxPayload: this.#maxPayload(remote.address),
+      sendNext,
+      receiveNext,
+      maxPayload,
       push: profile === 'guise',
       // phantun never acknowledges the first data, so there is nothing to wait for.
       guard: profile === 'guise',
-      javascript: options.spliced !== true,
+      javascript: !spliced,
     });
     if (flow < 0) throw systemError(flow, 'connect', remote);
     this.#engine.sendControl(flow, ACK);
-    return this.#adopt({ flow, worker, tuple, profile, early: [] });
+    return this.#adopt({ flow, worker, key: tupleKey(tuple), profile, maxPayload, early: [] });
   }
 
   #drive(open: ActiveOpen, tuple: TupleBytes, worker: number, signal: AbortSignal | undefined): Promise<OpenOutcome> {
@@ -273,7 +298,6 @@ export class Stack extends EventEmitter<StackEvents> {
       };
       const end = (): void => {
         clearTimeout(timer);
-        this.#opening.delete(key);
         signal?.removeEventListener('abort', onAbort);
       };
       const take = ({ send, wait, outcome }: OpenStep): void => {
@@ -307,7 +331,7 @@ export class Stack extends EventEmitter<StackEvents> {
   }
 
   #onSegment(segment: Segment): void {
-    const socket = this.#flows.get(segment.flow) ?? this.#sockets.get(segment.key);
+    const socket = this.#flows[segment.flow] ?? this.#sockets.get(segment.key);
     if (socket) {
       if (segment.flow !== 0) socket.receiveSegment(segment, Date.now());
       return;
@@ -349,20 +373,21 @@ export class Stack extends EventEmitter<StackEvents> {
     const profile = this.#cookies.check(segment.tuple, (segment.ack - 1) >>> 0, Date.now());
     if (!profile) return false;
     const receiveNext = (segment.seq + segment.payload.length) >>> 0;
+    const maxPayload = this.#mtu - (isMapped(segment.tuple) ? 40 : 60);
     const flow = this.#engine.openFlow(segment.tuple, {
       worker: segment.worker,
       sendNext: segment.ack,
       receiveNext,
-      maxPayload: this.#mtu - (isMapped(segment.tuple) ? 40 : 60),
+      maxPayload,
       push: profile === 'guise',
       guard: false,
       javascript: !listener.spliced,
     });
     if (flow < 0) return false;
     const early = segment.payload.length > 0 ? [segment.payload.slice()] : [];
-    const { worker, tuple } = segment;
-    this.#accepting.set(segment.key, { listener, flow, worker, tuple, profile, early, receiveNext });
-    this.#acceptingFlows.set(flow, segment.key);
+    const { worker, key } = segment;
+    this.#accepting.set(key, { listener, flow, worker, key, profile, maxPayload, early, receiveNext });
+    this.#acceptingFlows.set(flow, key);
     return true;
   }
 
@@ -391,22 +416,10 @@ export class Stack extends EventEmitter<StackEvents> {
     listener?.emit('peer', peer);
   }
 
-  #adopt(init: {
-    flow: number; worker: number; tuple: TupleBytes; profile: Profile; early: readonly Uint8Array[];
-  }): Socket {
-    const key = tupleKey(init.tuple);
-    const socket = new Socket({
-      ...init,
-      engine: this.#engine,
-      maxPayload: this.#mtu - (isMapped(init.tuple) ? 40 : 60),
-      challenges: this.#challenges,
-      onGone: () => {
-        this.#sockets.delete(key);
-        this.#flows.delete(init.flow);
-      },
-    });
-    this.#sockets.set(key, socket);
-    this.#flows.set(init.flow, socket);
+  #adopt(init: SocketInit): Socket {
+    const socket = new Socket(this.#host, init);
+    this.#sockets.set(init.key, socket);
+    this.#flows[init.flow] = socket;
     return socket;
   }
 
@@ -417,10 +430,14 @@ export class Stack extends EventEmitter<StackEvents> {
     this.#engine.sendSegment(worker, tuple, { flags: RST | ACK, seq: ack, ack: end, options: NO_OPTIONS });
   }
 
+  /** Looks at a part of the flows each second, so that ten thousand idle ones cost nothing. */
   #closeIdle(): void {
+    if (this.#idleTimeout === Infinity) return;
     const now = Date.now();
-    for (const socket of this.#sockets.values()) {
-      if (!socket.closed && socket.idleFor(now) >= this.#idleTimeout) void socket.close();
+    const parts = Math.max(1, Math.floor(this.#idleTimeout / IDLE_PARTS / 1000));
+    for (let flow = this.#sweeps++ % parts; flow < this.#flows.length; flow += parts) {
+      const socket = this.#flows[flow];
+      if (socket && !socket.closed && socket.idleFor(now) >= this.#idleTimeout) void socket.close();
     }
   }
 }

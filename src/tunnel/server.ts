@@ -1,6 +1,7 @@
 /** Fake TCP connections -> UDP: each connection gets a UDP socket of its own, connected to the backend. */
 import { hasIPv6 } from '../host/tun_interface.js';
 import { formatEndpoint, resolve } from '../addresses.js';
+import { ConnectionLog } from '../observe/log.js';
 import type { Socket } from '../stack/socket.js';
 import type { ServerOptions } from './options.js';
 import { runTunnel } from './tunnel.js';
@@ -9,16 +10,17 @@ import { runTunnel } from './tunnel.js';
 export async function runServer(options: ServerOptions): Promise<void> {
   const { log, local, handshakePacket } = options;
   const backend = await resolve(options.remote);
+  const connections = new ConnectionLog(log);
   const carry = (socket: Socket): void => {
     const name = formatEndpoint({ address: socket.remoteAddress, port: socket.remotePort });
-    socket.on('error', (error) => log.warn(`${name}: ${error.message}`));
-    socket.on('close', () => log.info(`${name} closed`));
+    socket.on('error', (error) => connections.say('warn', `${name}: ${error.message}`));
+    socket.on('close', () => connections.say('info', `${name} closed`));
     try {
       if (handshakePacket) socket.send(handshakePacket);
       socket.spliceUdp(backend);
-      log.info(`${name} connected${socket.profile === 'phantun' ? ', a phantun client' : ''}`);
+      connections.say('info', `${name} connected${socket.profile === 'phantun' ? ', a phantun client' : ''}`);
     } catch (error) {
-      log.error(`${name}: ${(error as Error).message}`);
+      connections.say('error', `${name}: ${(error as Error).message}`);
       socket.resetAndDestroy();
     }
   };

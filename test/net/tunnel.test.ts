@@ -76,6 +76,17 @@ t.test('a thousand UDP clients at once each get their own answers', { skip, time
   await echo.stop();
 });
 
+t.test('four thousand connections opened at once are all opened', { skip, timeout: 120_000 }, async (t) => {
+  await using rig = await Rig.create();
+  await rig.server.guise('server', SERVER);
+  const client = await rig.client.guise('client', CLIENT);
+  const echo = await startPeer(rig.server, '--bind 127.0.0.1:7000 --echo');
+  const result = await ping(rig.client, '--to 127.0.0.1:5000 --flows 4000 --count 1');
+  t.same([result.sent, result.lost, result.wrong], [4000, 0, 0]);
+  t.notMatch(client.output, /ETIMEDOUT|left out.*dropped/);
+  await echo.stop();
+});
+
 t.test('IPv6 on both legs', { skip, timeout: 60_000 }, async (t) => {
   await using rig = await Rig.create({ strict: true });
   await rig.server.guise('server', ['--local', '4567', '--remote', '[::1]:7000']);
