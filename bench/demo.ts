@@ -9,7 +9,8 @@ const began = Date.now();
 
 function say(text: string): void {
   const seconds = ((Date.now() - began) / 1000).toFixed(1).padStart(5);
-  process.stdout.write(process.stdout.isTTY ? `\x1b[2K\r\x1b[2m${seconds} s\x1b[0m  ${text}\n` : `${seconds} s  ${text}\n`);
+  const line = process.stdout.isTTY ? `\x1b[2K\r\x1b[2m${seconds} s\x1b[0m  ${text}` : `${seconds} s  ${text}`;
+  process.stdout.write(`${line}\n`);
 }
 
 function indent(lines: readonly string[]): void {

@@ -1,5 +1,5 @@
 /**
- * One end of the library's race: `library.js receive` or `library.js send SECONDS`, each with a stack on a TUN of its own.
+ * One end of the library's race: `library.js receive` or `library.js send SECONDS`, each with a stack on its own TUN.
  * The receiver prints a JSON line when the sender closes.
  */
 import { once } from 'node:events';

@@ -113,7 +113,8 @@ async function race(plan: Plan, signal: AbortSignal): Promise<Report> {
     for (const [index, entry] of all.entries()) {
       signal.throwIfAborted();
       const done = round * all.length + index;
-      const left = done === 0 ? '?' : `${Math.ceil(((Date.now() - began) / done) * (all.length * plan.rounds - done) / 60_000)} min`;
+      const minutesLeft = (((Date.now() - began) / done) * (all.length * plan.rounds - done)) / 60_000;
+      const left = done === 0 ? '?' : `${Math.ceil(minutesLeft)} min`;
       bar.update(done, {
         left, round: round + 1, what: `${entry.contender.name}, ${entry.heat.name}, ${PROFILES[entry.profile].title}`,
       });
@@ -150,7 +151,9 @@ async function main(signal: AbortSignal): Promise<void> {
     .usage('$0 [--quick]\n\nRaces guise against everybody who is here, on the same path in turns.')
     .options({
       quick: { type: 'boolean', default: false, describe: 'the main figures within three minutes' },
-      rounds: { type: 'number', requiresArg: true, describe: 'how often each has its turn', defaultDescription: '5, quick 3' },
+      rounds: {
+        type: 'number', requiresArg: true, describe: 'how often each has its turn', defaultDescription: '5, quick 3',
+      },
       only: { type: 'string', requiresArg: true, describe: 'only heats whose name matches this regular expression' },
     })
     .epilogue('Contenders are found on PATH or by PHANTUN_BIN (a folder), UDP2RAW and MIMIC (programs).')
@@ -184,7 +187,8 @@ if (reason) {
   process.exit(1);
 }
 const controller = new AbortController();
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => controller.abort(new Error('interrupted')));
+const interrupt = (): void => controller.abort(new Error('interrupted'));
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, interrupt);
 try {
   await main(controller.signal);
 } catch (error) {

@@ -1,4 +1,4 @@
-/** What is measured on a way: each starts its load, waits for its end, and refuses payloads that are not what was sent. */
+/** What is measured on a way: each starts its load, waits for its end, and refuses payloads that were not sent. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Rig } from '../test/net/rig.js';
 import { ping, startPeer, type PeerResult, type PingResult } from '../test/net/traffic.js';
@@ -40,9 +40,11 @@ const WARM_UP = 200;
 export async function flood(track: Track, sender: string): Promise<Flood> {
   const { rig, way } = track;
   const many = sender.includes('--flows') ? '--from-all' : '';
-  const sink = await startPeer(rig.server, `--bind ${way.bind} --gro --no-verify --idle 0.3 --give-up ${track.seconds + 3} ${many}`.trim());
+  const listening = `--bind ${way.bind} --gro --no-verify --idle 0.3 --give-up ${track.seconds + 3} ${many}`;
+  const sending = `--to ${way.to} --seconds ${track.seconds} --warm ${WARM_UP} --no-verify --idle 0 ${sender}`;
+  const sink = await startPeer(rig.server, listening.trim());
   const before = readCpu(pids(track));
-  const peer = await startPeer(rig.client, `--to ${way.to} --seconds ${track.seconds} --warm ${WARM_UP} --no-verify --idle 0 ${sender}`.trim());
+  const peer = await startPeer(rig.client, sending.trim());
   const [sent, received] = [await peer.result(), await sink.result()];
   const cpu = since(before, pids(track));
   if (received.received === 0) throw new Error('nothing arrived');
@@ -72,11 +74,10 @@ export async function kernelTcp({ rig, seconds }: Track, address = '10.0.2.2'): 
 /** Round trips of 100 bytes, one after the other, beside a plain load of `rate` datagrams a second where given. */
 export async function roundTrips({ rig, way, seconds }: Track, rate = 0): Promise<PingResult> {
   const echo = await startPeer(rig.server, `--bind ${way.bind} --echo --no-verify`);
-  const load = rate > 0
-    ? await startPeer(rig.client, `--to ${way.to} --seconds ${seconds + 1} --rate ${Math.round(rate)} --no-verify --idle 0`)
-    : undefined;
-  const count = rate > 0 ? Math.round(seconds * 2000) : 5000;
-  const result = await ping(rig.client, `--to ${way.to} --count ${count} --size 100 ${rate > 0 ? '--interval 300' : ''}`.trim());
+  const sending = `--to ${way.to} --seconds ${seconds + 1} --rate ${Math.round(rate)} --no-verify --idle 0`;
+  const load = rate > 0 ? await startPeer(rig.client, sending) : undefined;
+  const pinging = rate > 0 ? `--count ${Math.round(seconds * 2000)} --interval 300` : '--count 5000';
+  const result = await ping(rig.client, `--to ${way.to} --size 100 ${pinging}`);
   await load?.stop();
   await echo.stop();
   if (result.wrong > 0) throw new Error(`wrong answers: ${JSON.stringify(result)}`);

@@ -19,7 +19,7 @@ export function markdownReport(report: Report): string {
     ]);
     return `### ${title} (${PROFILES[profile].title})\n\n${table(['', unit, 'spread', '/ straight UDP'], body)}`;
   });
-  const { failures } = report.results;
+  const failures = report.results.failures.map(({ contender, heat, reason }) => `- ${contender} in "${heat}": ${reason}\n`);
   return `<!-- Written by \`npm run bench\`. -->
 # One full run
 
@@ -34,7 +34,7 @@ ${charts(report).map(({ name, title }) => `![${title}](charts/${name}.svg)`).joi
 
 ${table(['', ''], report.contenders.map(({ name, tuning }) => [name, tuning]))}
 ${report.missing.map(({ name, reason }) => `\nNot raced: ${name}, ${reason}.`).join('')}
-${failures.length > 0 ? `\nFailed:\n${failures.map(({ contender, heat, reason }) => `- ${contender} in "${heat}": ${reason}`).join('\n')}\n` : ''}
+${failures.length > 0 ? `\nFailed:\n\n${failures.join('')}` : ''}
 ## All figures
 
 ${figures.join('\n\n')}

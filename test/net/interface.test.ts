@@ -22,10 +22,11 @@ t.test('an interface that somebody deletes is made again, and traffic goes on', 
 });
 
 t.test('a persistent interface of the user needs no right at all', { skip, timeout: 60_000 }, async (t) => {
+  const user = `${process.getuid!()}`;
   for (const queues of [[], ['multi_queue']]) {
     await using rig = await Rig.create();
     const host = rig.server;
-    await host.run('ip', ['tuntap', 'add', 'mode', 'tun', 'user', `${process.getuid!()}`, ...queues, 'name', 'mine']);
+    await host.run('ip', ['tuntap', 'add', 'mode', 'tun', 'user', user, ...queues, 'name', 'mine']);
     await host.run('ip', ['link', 'set', 'mine', 'mtu', '1500', 'up']);
     await host.run('ip', ['address', 'add', '192.168.201.1', 'peer', '192.168.201.2/32', 'dev', 'mine']);
     await host.sysctl('net.ipv4.ip_forward', 1);
