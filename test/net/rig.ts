@@ -16,7 +16,7 @@ let created = 0;
 
 /** Why no rig can be made here, or undefined when one can. Tests give it as their reason to skip. */
 export function noRig(): string | undefined {
-  if (process.getuid!() !== 0) return 'namespaces need root (or `unshare -Urnm`)';
+  if (process.getuid!() !== 0) return 'namespaces need root, or a user namespace (see CONTRIBUTING.md)';
   const capabilities = /CapEff:\s*(\w+)/.exec(readFileSync('/proc/self/status', 'utf8'))?.[1] ?? '0';
   const CAP_NET_ADMIN = 12n;
   return (BigInt(`0x${capabilities}`) >> CAP_NET_ADMIN) & 1n ? undefined : 'namespaces need CAP_NET_ADMIN';
