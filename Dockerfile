@@ -11,8 +11,9 @@ RUN command -v nft wg wireguard-go g++ ping >/dev/null || { \
 FROM tools AS build
 WORKDIR /guise
 COPY package.json package-lock.json ./
-# A base made by contrib/base-image brings the npm packages along.
-RUN if [ -d /opt/guise/node_modules ]; then cp -r /opt/guise/node_modules .; else npm ci --ignore-scripts; fi
+# A base made by contrib/base-image brings the npm packages of its package-lock.json along.
+RUN if cmp -s package-lock.json /opt/guise/package-lock.json; then cp -r /opt/guise/node_modules .; \
+    else npm ci --ignore-scripts; fi
 COPY binding.gyp tsconfig.json ./
 COPY native native
 COPY src src
