@@ -77,7 +77,7 @@ export async function roundTrips({ rig, way, seconds }: Track, rate = 0): Promis
   const sending = `--to ${way.to} --seconds ${seconds + 1} --rate ${Math.round(rate)} --no-verify --idle 0`;
   const load = rate > 0 ? await startPeer(rig.client, sending) : undefined;
   const pinging = rate > 0 ? `--count ${Math.round(seconds * 2000)} --interval 300` : '--count 5000';
-  const result = await ping(rig.client, `--to ${way.to} --size 100 ${pinging}`);
+  const result = await ping(rig.client, `--to ${way.to} --size 100 --losses 50 ${pinging}`);
   await load?.stop();
   await echo.stop();
   if (result.wrong > 0) throw new Error(`wrong answers: ${JSON.stringify(result)}`);
@@ -87,8 +87,9 @@ export async function roundTrips({ rig, way, seconds }: Track, rate = 0): Promis
 /** Milliseconds from the first datagram of a new UDP peer to its answer, median. */
 export async function flowSetUp({ rig, way }: Track): Promise<number> {
   const echo = await startPeer(rig.server, `--bind ${way.bind} --echo`);
-  const result = await ping(rig.client, `--to ${way.to} --count 100 --fresh`);
+  const result = await ping(rig.client, `--to ${way.to} --count 100 --fresh --losses 3`);
   await echo.stop();
+  if (result.lost > 2) throw new Error('first datagrams get no answer');
   return result.p50 / 1000;
 }
 

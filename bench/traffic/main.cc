@@ -27,6 +27,7 @@ traffic ping --to IP:PORT   round trips to a `peer --echo`
   --count N, --size N, --interval US (between two, default 0)
   --flows K                 from K sockets at once; each checks that it gets its own answers
   --fresh                   a new socket for each: the time to set up a flow
+  --losses N                end after so many (default: never)
 traffic relay --bind IP:PORT --to IP:PORT   passes one peer's datagrams on, as plainly as it can be done
 )";
 
@@ -149,7 +150,8 @@ int run_ping(const Flags& flags) {
   std::vector<uint8_t> buffer(65536);
   uint64_t sent = 0, lost = 0, wrong = 0;
   const uint64_t begin = now_ns();
-  for (uint64_t round = 0; round < count && !stopping; ++round) {
+  const auto losses = std::stoull(get(flags, "losses", "18446744073709551615"));
+  for (uint64_t round = 0; round < count && lost < losses && !stopping; ++round) {
     if (flags.count("fresh") && round > 0) {
       for (const int fd : sockets) ::close(fd);
       sockets = connect_all(address, flows);
