@@ -134,5 +134,5 @@ export async function throughWireGuard(track: Track): Promise<number> {
     WIREGUARD_MTU,
   );
   await rig.client.run('ping', ['-q', '-c', '1', '-W', '10', '10.9.0.2']);
-  return kernelTcp(track, '10.9.0.2');
+  return await kernelTcp(track, '10.9.0.2');
 }
