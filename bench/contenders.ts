@@ -72,7 +72,7 @@ const phantun: Contender = {
   name: 'phantun',
   tuning: 'as its README says: NAT by nftables, one queue and thread a core (its default)',
   missing: () =>
-    isProgram(join(process.env['PHANTUN_BIN'] ?? '', 'client'))
+    isProgram(join(process.env['PHANTUN_BIN'] ?? '/nowhere', 'client'))
       ? undefined
       : 'PHANTUN_BIN names no folder with its client and server',
   async start(rig) {
