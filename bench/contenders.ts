@@ -2,6 +2,7 @@
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import type { RunningProgram } from '../test/net/process.js';
+import { natForPhantunClient, natForPhantunServer, phantunFolder } from '../test/net/phantun.js';
 import type { Host, Rig } from '../test/net/rig.js';
 import { startRelay } from '../test/net/traffic.js';
 
@@ -72,17 +73,14 @@ const phantun: Contender = {
   name: 'phantun',
   tuning: 'as its README says: NAT by nftables, one queue and thread a core (its default)',
   missing: () =>
-    isProgram(join(process.env['PHANTUN_BIN'] ?? '/nowhere', 'client'))
+    isProgram(`${phantunFolder}/client`)
       ? undefined
       : 'PHANTUN_BIN names no folder with its client and server',
   async start(rig) {
-    const folder = process.env['PHANTUN_BIN']!;
+    const folder = phantunFolder;
     const env = { RUST_LOG: 'error' };
-    await forward(rig.client, 'chain nat { type nat hook postrouting priority srcnat; ip saddr 192.168.200.2 masquerade; }');
-    await forward(
-      rig.server,
-      'chain nat { type nat hook prerouting priority dstnat; iifname "eth0" tcp dport 4567 dnat ip to 192.168.201.2; }',
-    );
+    await natForPhantunClient(rig.client);
+    await natForPhantunServer(rig.server);
     const programs = [
       rig.server.start(join(folder, 'server'), ['-l', '4567', '-r', THROUGH.bind, '-4'], { env }),
       rig.client.start(join(folder, 'client'), ['-l', THROUGH.to, '-r', '10.0.2.2:4567', '-4'], { env }),
@@ -141,11 +139,6 @@ function relays(name: string, both: boolean): Contender {
       return { to: THROUGH.to, bind: both ? THROUGH.bind : STRAIGHT.bind, programs: await Promise.all(programs) };
     },
   };
-}
-
-async function forward(host: Host, chain: string): Promise<void> {
-  await host.sysctl('net.ipv4.ip_forward', 1);
-  await host.nft(`table inet manual { ${chain}; }`);
 }
 
 async function interfaceUp(host: Host, name: string): Promise<void> {

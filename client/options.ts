@@ -16,6 +16,9 @@ export async function clientOptions(
     local: TUNNEL.text('UDP address that applications send to, IP:PORT', { alias: 'l', demandOption: true }),
     ...sharedFlags(TUN, 'TCP address of the server, HOST:PORT'),
     'connect-timeout': TUNNEL.number('seconds until a handshake has failed', { default: 15 }),
+    keepalive: TUNNEL.number('seconds without traffic until the server is probed, 0 for never', { default: 25 }),
+    'dead-after': TUNNEL.number('seconds of silence from a server that is sent datagrams until it is probed and, '
+      + 'unless it answers, connected to anew', { default: 5 }),
     profile: TUNNEL.choice("the server's kind; auto finds out", ['auto', 'guise', 'phantun'], 'auto'),
   })
     .usage('$0 --local IP:PORT --remote HOST:PORT\n\n'
@@ -28,6 +31,8 @@ export async function clientOptions(
     ...sharedOptions(parsed, TUN, signal),
     local: parseEndpoint(parsed.local),
     connectTimeout: inRange('connect-timeout', parsed.connectTimeout, 1, 3600) * 1000,
+    keepalive: inRange('keepalive', parsed.keepalive, 0, 86_400) * 1000 || Infinity,
+    deadAfter: inRange('dead-after', parsed.deadAfter, 1, 86_400) * 1000,
     profile: parsed.profile,
   };
 }

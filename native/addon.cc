@@ -70,6 +70,7 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
                            InstanceMethod<&EngineObject::OpenFlow>("openFlow"),
                            InstanceMethod<&EngineObject::CloseFlow>("closeFlow"),
                            InstanceMethod<&EngineObject::SplicePeer>("splicePeer"),
+                           InstanceMethod<&EngineObject::UnsplicePeer>("unsplicePeer"),
                            InstanceMethod<&EngineObject::SpliceUdp>("spliceUdp"),
                            InstanceMethod<&EngineObject::RemovePeer>("removePeer"),
                            InstanceMethod<&EngineObject::SendSegment>("sendSegment"),
@@ -171,6 +172,13 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
   Napi::Value SplicePeer(const Napi::CallbackInfo& info) {
     return With(info, [&](Engine& engine) {
       return engine.splice_peer(info[0].As<Napi::Number>().Uint32Value(), info[1].As<Napi::Number>().Uint32Value());
+    });
+  }
+
+  Napi::Value UnsplicePeer(const Napi::CallbackInfo& info) {
+    return With(info, [&](Engine& engine) {
+      engine.unsplice_peer(info[0].As<Napi::Number>().Uint32Value());
+      return 0;
     });
   }
 

@@ -75,8 +75,8 @@ void Downlink::take_established(Flow& flow, const SegmentView& segment) {
   if (!flow.window_open.load(std::memory_order_relaxed) && !flow.window_open.exchange(true)) opened_(flow);
 
   if (segment.payload.empty()) {
-    // A keepalive (RFC 9293 §3.8.4) repeats the sequence number before the next: the control plane answers.
-    if (segment.seq + 1 == flow.receive_next.load(std::memory_order_relaxed)) {
+    // A keepalive (RFC 9293 §3.8.4) has an old sequence number: the control plane answers.
+    if (static_cast<int32_t>(segment.seq - flow.receive_next.load(std::memory_order_relaxed)) < 0) {
       emit(EventType::kSegment, flow.id, segment);
     }
     return;

@@ -72,6 +72,7 @@ int Engine::open_flow(const FlowOptions& options) {
   counters.send_next = options.send_next;
   counters.receive_next = options.receive_next;
   counters.ack_sent = options.receive_next;
+  counters.peer_ack = options.send_next;
   auto flow = std::make_shared<Flow>(options.tuple, id, options.owner, counters);
   flow->push = options.push;
   flow->max_payload = options.max_payload;
@@ -102,6 +103,12 @@ int Engine::splice_peer(uint32_t id, uint32_t peer_id) {
   if (!found) return -ENOENT;
   owner_of(*found).post([found, peer_id](Worker& worker) { worker.splice_peer(found, peer_id); });
   return 0;
+}
+
+void Engine::unsplice_peer(uint32_t id) {
+  if (const std::shared_ptr<Flow> found = flow(id)) {
+    owner_of(*found).post([found](Worker& worker) { worker.unsplice_peer(*found); });
+  }
 }
 
 int Engine::splice_udp(uint32_t id, const Endpoint& remote, std::vector<Datagram> datagrams, const char*& syscall) {

@@ -47,6 +47,7 @@ class Engine {
   int open_flow(const FlowOptions& options);
   void close_flow(uint32_t id);
   int splice_peer(uint32_t id, uint32_t peer_id);
+  void unsplice_peer(uint32_t id);
   // 0, or -errno and the call that failed.
   int splice_udp(uint32_t id, const Endpoint& remote, std::vector<Datagram> datagrams, const char*& syscall);
   void remove_peer(uint32_t peer_id);

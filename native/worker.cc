@@ -179,6 +179,11 @@ void Worker::splice_peer(const std::shared_ptr<Flow>& flow, uint32_t peer_id) {
   uplink_.release(*peer);
 }
 
+void Worker::unsplice_peer(Flow& flow) {
+  const std::shared_ptr<Peer> peer = std::move(flow.peer);
+  if (peer) peer->flow = nullptr;
+}
+
 void Worker::splice_port(const std::shared_ptr<Flow>& flow, std::shared_ptr<UdpPort> port,
                          const std::vector<Datagram>& datagrams) {
   auto peer = std::make_shared<Peer>();

@@ -53,15 +53,15 @@ export function parseEndpoint(text: string): Endpoint {
 }
 
 /**
- * Resolves a host name, or passes an address through.
+ * Resolves a host name to all of its addresses, best first, or passes an address through.
  *
  * @param family 4 or 6 for addresses of that family only
  * @throws {GuiseError} ENOTFOUND and other codes of getaddrinfo
  */
-export async function resolve({ host, port }: HostPort, family?: 4 | 6): Promise<Endpoint> {
+export async function resolve({ host, port }: HostPort, family?: 4 | 6): Promise<[Endpoint, ...Endpoint[]]> {
   try {
     const found = await lookup(host, { all: true, ...(family === undefined ? {} : { family }) });
-    return { address: found[0]!.address, port };
+    return found.map(({ address }) => ({ address, port })) as [Endpoint, ...Endpoint[]];
   } catch (cause) {
     const { code = 'ENOTFOUND' } = cause as NodeJS.ErrnoException;
     const what = family === undefined ? 'address' : `IPv${family} address`;

@@ -84,6 +84,7 @@ const MENDS: Record<string, Record<string, string>> = {
   listen: { EADDRINUSE: 'Another program has this TCP port (see `ss -ltnp`); stop it or choose another with --local.' },
   read: {
     ECONNRESET: 'The peer has reset the connection.',
+    ETIMEDOUT: 'The peer does not answer any more.',
     ENODEV: 'The packet device is gone: somebody deleted the interface or closed its other end.',
   },
 };

@@ -106,6 +106,7 @@ interface NativeEngine {
   openFlow(tuple: TupleBytes, options: FlowOptions): number;
   closeFlow(flow: number): number;
   splicePeer(flow: number, peer: number): number;
+  unsplicePeer(flow: number): number;
   spliceUdp(flow: number, address: Uint8Array, port: number, datagrams: readonly Uint8Array[]): number;
   removePeer(peer: number): number;
   sendSegment(
@@ -158,10 +159,11 @@ export interface FlowCounters {
   sentDrops: number;
 }
 
-/** SND.NXT and RCV.NXT of RFC 9293 §3.3.1. */
+/** SND.NXT, RCV.NXT and the last SEG.ACK of RFC 9293 §3.3.1. */
 export interface FlowNumbers {
   sendNext: number;
   receiveNext: number;
+  peerAck: number;
 }
 
 export interface EngineCounters {
@@ -252,6 +254,11 @@ export class Engine {
     this.#native.splicePeer(flow, peer);
   }
 
+  /** Takes the UDP peer of a flow away, which stays: what it sends waits, bounded, for the next flow. */
+  unsplicePeer(flow: number): void {
+    this.#native.unsplicePeer(flow);
+  }
+
   /** Carries a flow's datagrams to a UDP endpoint from a socket of its own; `first` goes before all others. */
   spliceUdp(flow: number, remote: Endpoint, first: readonly Uint8Array[]): number {
     return this.#native.spliceUdp(flow, encodeAddress(remote.address), remote.port, first);
@@ -315,8 +322,13 @@ export class Engine {
     return this.#word(flow, 0) + this.#word(flow, 8);
   }
 
+  /** Segments received and datagrams sent. */
+  flowSigns(flow: number): { received: number; sent: number } {
+    return { received: this.#word(flow, 7), sent: this.#word(flow, 8) };
+  }
+
   flowNumbers(flow: number): FlowNumbers {
-    return { sendNext: this.#word(flow, 11), receiveNext: this.#word(flow, 3) };
+    return { sendNext: this.#word(flow, 11), receiveNext: this.#word(flow, 3), peerAck: this.#word(flow, 5) };
   }
 
   /** Ends the workers and closes every descriptor. Further calls do nothing. */

@@ -40,6 +40,7 @@ export function sharedFlags({ local4, peer4, local6, peer6 }: TunDefaults, remot
     remote: TUNNEL.text(remote, { alias: 'r', demandOption: true }),
     'handshake-packet': TUNNEL.text('file whose content is the first data of each connection', {}),
     'idle-timeout': TUNNEL.number('seconds without a datagram until a connection is closed', { default: 180 }),
+    'ignore-rst': TUNNEL.flag('RSTs do not end established connections: where a network injects them', { default: false }),
     tun: HOST.text('name of the TUN interface', { defaultDescription: 'kernel picks' }),
     'tun-local': HOST.text("host's IPv4 end of the TUN", { default: local4 }),
     'tun-peer': HOST.text("guise's IPv4 end of the TUN", { default: peer4 }),
@@ -67,6 +68,7 @@ export interface SharedArguments {
   mtu: number;
   handshakePacket?: string | undefined;
   idleTimeout: number;
+  ignoreRst: boolean;
   queues?: number | undefined;
   offload: boolean;
   logLevel: LogLevel;
@@ -91,6 +93,7 @@ export function sharedOptions(args: SharedArguments, defaults: TunDefaults, sign
     ipv4Only: args.ipv4Only,
     ...(args.handshakePacket === undefined ? {} : { handshakePacket: readPacket(args.handshakePacket, args.mtu) }),
     idleTimeout: inRange('idle-timeout', args.idleTimeout, 1, 86_400) * 1000,
+    ignoreRst: args.ignoreRst,
     queues: inRange('queues', args.queues ?? Math.min(availableParallelism(), 64), 1, 64),
     offload: args.offload,
     firewall: args.firewall,

@@ -23,7 +23,7 @@ export class ConnectionLog {
   }
 
   say(level: 'info' | 'warn' | 'error', sentence: string): void {
-    if (!this.#limit.take(Date.now())) {
+    if (!this.#limit.take(performance.now())) {
       this.#leftOut++;
       return;
     }

@@ -5,6 +5,7 @@ import {
   ACK, decodeTuple, FIN, RST, tupleOf, type Engine, type FlowCounters, type Segment, type UdpPeer,
 } from '../native.js';
 import { NO_OPTIONS } from './active_open.js';
+import { Liveness, PROBE_WAIT, type LivenessOptions } from './liveness.js';
 import type { Profile } from './profile.js';
 import type { RateLimit } from '../rate_limit.js';
 import { judge } from './verdict.js';
@@ -27,6 +28,8 @@ export interface SocketEvents {
 export interface SocketHost {
   readonly engine: Engine;
   readonly challenges: RateLimit;
+  /** RSTs do not end established connections: for networks that inject them. */
+  readonly ignoreReset: boolean;
   /** Called once when the flow may be forgotten. */
   forget(socket: Socket): void;
 }
@@ -46,7 +49,8 @@ export interface SocketInit {
  * One fake TCP connection. It is datagram-like: boundaries are kept, a lost datagram stays lost, and a reader that is
  * slow loses the oldest ones (`receiveDrops`).
  *
- * Events: `'message'` (datagram: Uint8Array), `'error'` (ECONNRESET when the peer resets), `'close'` once and last.
+ * Events: `'message'` (datagram: Uint8Array), `'error'` (ECONNRESET when the peer resets, ETIMEDOUT when it is silent),
+ * `'close'` once and last.
  */
 export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<Uint8Array> {
   /** How the peer looks on the wire. */
@@ -68,6 +72,8 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
   #unsent: Uint8Array[] | undefined;
   #finTries = 0;
   #timer: NodeJS.Timeout | undefined;
+  #liveness: Liveness | undefined;
+  #hasPeer = false;
   #closeEmitted = false;
   #lastCounters: FlowCounters | undefined;
   #activity = 0;
@@ -134,9 +140,13 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
     this.#unsent.push(datagram);
   }
 
-  /** From now on datagrams come from and go to a UDP peer of a `UdpListener`, without entering JavaScript. */
+  /**
+   * From now on datagrams come from and go to a UDP peer of a `UdpListener`, without entering JavaScript. When the
+   * connection ends with an error the peer stays, and what it sends waits: splice it to another, or drop it.
+   */
   splicePeer(peer: UdpPeer): void {
     this.#sendUnsent();
+    this.#hasPeer = true;
     this.#host.engine.splicePeer(this.flow, peer.id);
   }
 
@@ -208,7 +218,7 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
     const verdict = judge(segment, this.#host.engine.flowNumbers(this.flow));
     switch (verdict) {
       case 'reset':
-        return this.#onReset();
+        return this.#host.ignoreReset ? undefined : this.#lose('ECONNRESET');
       case 'finished':
         return this.#onFin((segment.seq + segment.payload.length + 1) >>> 0);
       case 'challenge':
@@ -219,9 +229,25 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
     }
   }
 
-  /** @internal Milliseconds without a datagram in either direction. */
+  /** @internal Looks for signs of life from now on, each time that `pulse` is called. */
+  watch(options: LivenessOptions, now: number): void {
+    this.#liveness = new Liveness(options, now, this.#host.engine.flowSigns(this.flow));
+  }
+
+  /** @internal */
+  pulse(now: number): void {
+    if (this.#liveness && !this.#liveness.probing) this.#examine(now);
+  }
+
+  /**
+   * @internal Milliseconds without a datagram in either direction. Of a client that probes us only what it sends counts:
+   * a backend that goes on sending must not keep a dead one.
+   */
   idleFor(now: number): number {
-    const activity = this.#state === 'established' ? this.#host.engine.flowActivity(this.flow) : 0;
+    const { engine } = this.#host;
+    const probed = this.profile === 'guise' && !this.#liveness;
+    const read = (): number => (probed ? engine.flowSigns(this.flow).received : engine.flowActivity(this.flow));
+    const activity = this.#state === 'established' ? read() : 0;
     if (activity !== this.#activity || this.#activeAt === 0) {
       this.#activity = activity;
       this.#activeAt = now;
@@ -248,13 +274,39 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
     if (unsent && this.#state === 'established') this.#host.engine.sendDatagrams(this.flow, unsent);
   }
 
-  #onReset(): void {
+  /** The connection ends without our wish. */
+  #lose(code: 'ECONNRESET' | 'ETIMEDOUT'): void {
     if (this.#state === 'established') {
+      if (this.#hasPeer) this.#host.engine.unsplicePeer(this.flow);
+      if (code === 'ETIMEDOUT') this.#host.engine.sendControl(this.flow, RST);
       const peer = { address: this.remoteAddress, port: this.remotePort };
-      const error = systemError('ECONNRESET', 'read', peer);
-      if (this.listenerCount('error') > 0) this.emit('error', error);
+      if (this.listenerCount('error') > 0) this.emit('error', systemError(code, 'read', peer));
     }
     this.#finish();
+  }
+
+  #examine(now: number): void {
+    if (this.#state !== 'established') return;
+    switch (this.#liveness!.check(now, this.#host.engine.flowSigns(this.flow))) {
+      case 'fine':
+        return;
+      case 'probe':
+        this.#probe();
+        this.#timer = setTimeout(() => this.#examine(performance.now()), PROBE_WAIT);
+        return;
+      case 'dead':
+        return this.#lose('ETIMEDOUT');
+    }
+  }
+
+  /**
+   * An empty ACK with a number that the peer has acknowledged already, which it has to answer (RFC 9293 §3.10.7.4);
+   * phantun does so for a number one before the last that it has acknowledged.
+   */
+  #probe(): void {
+    const { peerAck, receiveNext } = this.#host.engine.flowNumbers(this.flow);
+    const segment = { flags: ACK, seq: (peerAck - 1) >>> 0, ack: receiveNext, options: NO_OPTIONS };
+    this.#host.engine.sendSegment(this.#worker, tupleOf(this.key), segment);
   }
 
   #onFin(receiveNext: number): void {

@@ -10,6 +10,7 @@ import {
 } from '../native.js';
 import { ActiveOpen, NO_OPTIONS, type OpenOutcome, type OpenStep } from './active_open.js';
 import { CookieJar } from './cookie.js';
+import type { LivenessOptions } from './liveness.js';
 import { Listener } from './listener.js';
 import { profileOfSyn, synOptions, type Profile } from './profile.js';
 import { RateLimit } from '../rate_limit.js';
@@ -70,6 +71,15 @@ export interface StackOptions {
   readonly maxFlows?: number;
   /** Milliseconds without a datagram after which a connection is closed. Default: never. */
   readonly idleTimeout?: number;
+  /**
+   * Milliseconds without a segment after which the peer of a connection that was opened here is probed although nothing
+   * is sent. Default 25 000, far below the 300 s of the most impatient routers; Infinity for never.
+   */
+  readonly keepalive?: number;
+  /** Milliseconds without a segment, while datagrams are sent, after which it is probed. Default 5000. */
+  readonly silence?: number;
+  /** RSTs do not end established connections. Default false. */
+  readonly ignoreReset?: boolean;
 }
 
 export interface ConnectOptions {
@@ -118,6 +128,7 @@ export class Stack extends EventEmitter<StackEvents> {
   readonly #addresses: readonly string[];
   readonly #mtu: number;
   readonly #idleTimeout: number;
+  readonly #livenessOptions: LivenessOptions;
   readonly #cookies = new CookieJar(randomBytes(32));
   readonly #resets = new RateLimit(RESETS_PER_SECOND);
   readonly #host: SocketHost;
@@ -143,7 +154,8 @@ export class Stack extends EventEmitter<StackEvents> {
     return new Stack(options);
   }
 
-  private constructor({ device, addresses, mtu = 1500, offload = true, maxFlows = 65_536, idleTimeout }: StackOptions) {
+  private constructor(options: StackOptions) {
+    const { device, addresses, mtu = 1500, offload = true, maxFlows = 65_536, idleTimeout } = options;
     super();
     const { descriptors, virtioHeader, segmentation, name } = openDevice(device, offload);
     this.interfaceName = name;
@@ -152,6 +164,7 @@ export class Stack extends EventEmitter<StackEvents> {
     this.#addresses = addresses;
     this.#mtu = mtu;
     this.#idleTimeout = idleTimeout ?? Infinity;
+    this.#livenessOptions = { keepalive: options.keepalive ?? 25_000, silence: options.silence ?? 5000 };
     this.#engine = new Engine({ devices: descriptors, virtioHeader, segmentation, offload, maxFlows, ...POLICY }, {
       segment: (segment) => this.#onSegment(segment),
       datagram: (flow, payload) => this.#flows[flow]?.receiveDatagram(payload),
@@ -162,12 +175,13 @@ export class Stack extends EventEmitter<StackEvents> {
     this.#host = {
       engine: this.#engine,
       challenges: new RateLimit(CHALLENGES_PER_SECOND),
+      ignoreReset: options.ignoreReset ?? false,
       forget: ({ flow, key }) => {
         this.#sockets.delete(key);
         this.#flows[flow] = undefined;
       },
     };
-    this.#sweep = setInterval(() => this.#closeIdle(), 1000).unref();
+    this.#sweep = setInterval(() => this.#look(performance.now()), 1000).unref();
   }
 
   get counters(): EngineCounters {
@@ -285,7 +299,9 @@ export class Stack extends EventEmitter<StackEvents> {
     });
     if (flow < 0) throw systemError(flow, 'connect', remote);
     this.#engine.sendControl(flow, ACK);
-    return this.#adopt({ flow, worker, key: tupleKey(tuple), profile, maxPayload, early: [] });
+    const socket = this.#adopt({ flow, worker, key: tupleKey(tuple), profile, maxPayload, early: [] });
+    socket.watch(this.#livenessOptions, performance.now());
+    return socket;
   }
 
   #drive(open: ActiveOpen, tuple: TupleBytes, worker: number, signal: AbortSignal | undefined): Promise<OpenOutcome> {
@@ -333,7 +349,7 @@ export class Stack extends EventEmitter<StackEvents> {
   #onSegment(segment: Segment): void {
     const socket = this.#flows[segment.flow] ?? this.#sockets.get(segment.key);
     if (socket) {
-      if (segment.flow !== 0) socket.receiveSegment(segment, Date.now());
+      if (segment.flow !== 0) socket.receiveSegment(segment, performance.now());
       return;
     }
     const opening = this.#opening.get(segment.key);
@@ -359,7 +375,7 @@ export class Stack extends EventEmitter<StackEvents> {
 
   #answerSyn(segment: Segment): void {
     const profile = profileOfSyn(segment.seq, segment.options);
-    const isn = this.#cookies.make(segment.tuple, profile, Date.now());
+    const isn = this.#cookies.make(segment.tuple, profile, performance.now());
     this.#engine.sendSegment(segment.worker, segment.tuple, {
       flags: SYN | ACK,
       seq: isn,
@@ -370,7 +386,7 @@ export class Stack extends EventEmitter<StackEvents> {
 
   /** Makes the connection of a cookie that came back: with an empty ACK, or with first data when that was lost. */
   #accept(listener: Listener, segment: Segment): boolean {
-    const profile = this.#cookies.check(segment.tuple, (segment.ack - 1) >>> 0, Date.now());
+    const profile = this.#cookies.check(segment.tuple, (segment.ack - 1) >>> 0, performance.now());
     if (!profile) return false;
     const receiveNext = (segment.seq + segment.payload.length) >>> 0;
     const maxPayload = this.#mtu - (isMapped(segment.tuple) ? 40 : 60);
@@ -425,15 +441,18 @@ export class Stack extends EventEmitter<StackEvents> {
 
   /** Tells a stranger that nothing is here, in the form that phantun uses and RFC 9293 §3.5.2 allows. */
   #reset({ worker, tuple, seq, ack, flags, payload }: Segment): void {
-    if (!this.#resets.take(Date.now())) return;
+    if (!this.#resets.take(performance.now())) return;
     const end = (seq + payload.length + (flags & SYN ? 1 : 0)) >>> 0;
     this.#engine.sendSegment(worker, tuple, { flags: RST | ACK, seq: ack, ack: end, options: NO_OPTIONS });
   }
 
+  #look(now: number): void {
+    for (const socket of this.#sockets.values()) socket.pulse(now);
+    if (this.#idleTimeout !== Infinity) this.#closeIdle(now);
+  }
+
   /** Looks at a part of the flows each second, so that ten thousand idle ones cost nothing. */
-  #closeIdle(): void {
-    if (this.#idleTimeout === Infinity) return;
-    const now = Date.now();
+  #closeIdle(now: number): void {
     const parts = Math.max(1, Math.floor(this.#idleTimeout / IDLE_PARTS / 1000));
     for (let flow = this.#sweeps++ % parts; flow < this.#flows.length; flow += parts) {
       const socket = this.#flows[flow];

@@ -23,7 +23,7 @@ export function ahead(a: number, b: number): number {
 
 export function judge(
   segment: { readonly flags: number; readonly seq: number; readonly ack: number },
-  numbers: FlowNumbers,
+  numbers: Pick<FlowNumbers, 'sendNext' | 'receiveNext'>,
 ): Verdict {
   const offset = ahead(segment.seq, numbers.receiveNext);
   const inWindow = offset >= 0 && offset < WINDOW;

@@ -1,25 +1,36 @@
-/** UDP peers -> fake TCP connections: each peer that sends to the local UDP port gets a connection of its own. */
+/** UDP peers -> fake TCP connections: each peer that sends to the local UDP port gets one, and another when it is lost. */
 import { isIPv6 } from 'node:net';
-import { formatEndpoint, resolve, type Endpoint } from '../addresses.js';
+import { setTimeout as delay } from 'node:timers/promises';
+import { formatEndpoint } from '../addresses.js';
 import type { UdpPeer } from '../native.js';
 import { ConnectionLog } from '../observe/log.js';
+import type { Socket } from '../stack/socket.js';
 import type { Stack } from '../stack/stack.js';
 import type { UdpListener } from '../stack/udp_listener.js';
 import type { ClientOptions } from './options.js';
+import { Remote } from './remote.js';
 import { runTunnel } from './tunnel.js';
+
+/** Milliseconds before a failed connection is tried again: doubled each time, half to one and a half of it. */
+const FIRST_WAIT = 250;
+const LONGEST_WAIT = 4000;
+/** Milliseconds that an attempt to connect again may take: SYNs at 0, 1 and 3 s, then from another port. */
+const RETRY_TIMEOUT = 5000;
 
 /** Runs a client until `options.signal` aborts. Rejects with one sentence when it cannot start. */
 export async function runClient(options: ClientOptions): Promise<void> {
-  const remote = await resolve(options.remote, options.ipv4Only ? 4 : undefined);
-  const family = isIPv6(remote.address) ? 6 : 4;
+  const remote = await Remote.resolve(options.remote, options.ipv4Only ? 4 : undefined);
+  const ipv6 = remote.known.some(({ address }) => isIPv6(address));
+  const mixed = ipv6 && remote.known.some(({ address }) => !isIPv6(address));
   const connections = new ConnectionLog(options.log);
   await runTunnel({
     role: 'client',
     options,
-    family,
-    ipv6: family === 6,
+    ...(mixed ? {} : { family: ipv6 ? (6 as const) : (4 as const) }),
+    ipv6,
+    liveness: { keepalive: options.keepalive, silence: options.deadAfter },
     title: [
-      `guise client: UDP ${formatEndpoint(options.local)} -> TCP ${formatEndpoint(remote)}`,
+      `guise client: UDP ${formatEndpoint(options.local)} -> TCP ${remote.known.map(formatEndpoint).join(', ')}`,
       'a connection is opened when the first datagram arrives',
     ],
     start: (stack) => {
@@ -33,28 +44,51 @@ interface Carry {
   readonly stack: Stack;
   readonly udp: UdpListener;
   readonly peer: UdpPeer;
-  readonly remote: Endpoint;
+  readonly remote: Remote;
   readonly options: ClientOptions;
   readonly connections: ConnectionLog;
 }
 
-/** Opens the connection of one UDP peer, and splices the two. */
+/** Carries one UDP peer on one connection after the other, until one is closed in order. */
 async function carry({ stack, udp, peer, remote, options, connections }: Carry): Promise<void> {
-  const { signal, profile, connectTimeout, handshakePacket } = options;
+  const { signal, profile, connectTimeout, idleTimeout, handshakePacket } = options;
   const name = formatEndpoint(peer.remote);
-  try {
-    const socket = await stack.connect({
-      ...remote, profile, timeout: connectTimeout, spliced: true, worker: peer.worker, signal,
-    });
-    const { localPort } = socket;
+  let failedSince: number | undefined;
+  for (let tries = 0; !signal.aborted; ) {
+    let socket: Socket;
+    try {
+      const timeout = failedSince === undefined ? connectTimeout : Math.min(connectTimeout, RETRY_TIMEOUT);
+      socket = await remote.connect(stack, { profile, timeout, spliced: true, worker: peer.worker, signal });
+    } catch (error) {
+      if (signal.aborted) break;
+      connections.say('warn', `${name}: ${(error as Error).message}`);
+      failedSince ??= performance.now();
+      if (performance.now() - failedSince > idleTimeout) break;
+      const wait = Math.min(LONGEST_WAIT, FIRST_WAIT * 2 ** tries++) * (0.5 + Math.random());
+      await delay(wait, undefined, { signal }).catch(() => {});
+      continue;
+    }
     const kind = socket.profile === 'phantun' ? ', to a phantun server' : '';
-    connections.say('info', `${name} connected from port ${localPort}${kind}`);
-    socket.on('error', (error) => connections.say('warn', `${name}: ${error.message}`));
-    socket.on('close', () => connections.say('info', `${name} closed (port ${localPort})`));
+    connections.say('info', `${name} connected from port ${socket.localPort}${kind}`);
+    tries = 0;
+    const ended = lossOf(socket);
     if (handshakePacket) socket.send(handshakePacket);
     socket.splicePeer(peer);
-  } catch (error) {
-    udp.drop(peer);
-    if (!signal.aborted) connections.say('warn', `${name}: ${(error as Error).message}`);
+    const loss = await ended;
+    if (!loss) {
+      connections.say('info', `${name} closed`);
+      return;
+    }
+    connections.say('warn', `${name}: ${loss.message} Connecting again.`);
+    failedSince = performance.now();
   }
+  udp.drop(peer);
+}
+
+/** Why the connection was lost, or undefined when it was closed in order. */
+function lossOf(socket: Socket): Promise<Error | undefined> {
+  return new Promise((resolve) => {
+    socket.once('error', resolve);
+    socket.once('close', () => resolve(undefined));
+  });
 }

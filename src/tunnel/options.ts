@@ -15,6 +15,8 @@ export interface TunnelOptions {
   /** Sent as the first data segment of each connection, before any datagram. */
   readonly handshakePacket?: Uint8Array;
   readonly idleTimeout: number;
+  /** RSTs do not end established connections. */
+  readonly ignoreRst: boolean;
   readonly queues: number;
   readonly offload: boolean;
   readonly firewall: boolean;
@@ -28,6 +30,10 @@ export interface ClientOptions extends TunnelOptions {
   /** UDP address that applications send to. */
   readonly local: Endpoint;
   readonly connectTimeout: number;
+  /** A connection without traffic is probed so often, so that routers keep it. */
+  readonly keepalive: number;
+  /** A server that is sent datagrams and says nothing for so long is probed, and given up soon after. */
+  readonly deadAfter: number;
   readonly profile: Profile | 'auto';
 }
 

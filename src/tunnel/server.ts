@@ -9,7 +9,7 @@ import { runTunnel } from './tunnel.js';
 /** Runs a server until `options.signal` aborts. Rejects with one sentence when it cannot start. */
 export async function runServer(options: ServerOptions): Promise<void> {
   const { log, local, handshakePacket } = options;
-  const backend = await resolve(options.remote);
+  const [backend] = await resolve(options.remote);
   const connections = new ConnectionLog(log);
   const carry = (socket: Socket): void => {
     const name = formatEndpoint({ address: socket.remoteAddress, port: socket.remotePort });

@@ -28,6 +28,8 @@ export interface Part {
   readonly title: readonly string[];
   /** IP family of the fake TCP leg, where it is known. */
   readonly family?: 4 | 6;
+  /** When the peer of a connection is probed; those of stack/liveness.ts where it opens none. */
+  readonly liveness?: { readonly keepalive: number; readonly silence: number };
   /** IPv6 addresses on the TUN. */
   readonly ipv6: boolean;
   /** Called with the open stack; what it starts ends with the stack. */
@@ -49,7 +51,7 @@ export async function runTunnel(part: Part): Promise<void> {
 }
 
 /** The reason for which the tunnel ended before it was asked to, or undefined. */
-async function runOnce({ role, options, port, title, family, ipv6, start }: Part): Promise<GuiseError | undefined> {
+async function runOnce({ role, options, port, title, family, liveness, ipv6, start }: Part): Promise<GuiseError | undefined> {
   const { log, signal, mtu } = options;
   if (options.tun) await refuseBusyTun(options.tun);
   await using stack = await Stack.open({
@@ -58,6 +60,8 @@ async function runOnce({ role, options, port, title, family, ipv6, start }: Part
     mtu,
     offload: options.offload,
     idleTimeout: options.idleTimeout,
+    ignoreReset: options.ignoreRst,
+    ...liveness,
   });
   await using network = await setUpHostNetwork({
     role,

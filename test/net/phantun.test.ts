@@ -1,23 +1,12 @@
 import { existsSync } from 'node:fs';
 import t, { type Test } from 'tap';
+import { natForPhantunClient, natForPhantunServer, phantunFolder } from './phantun.js';
 import { noRig, Rig } from './rig.js';
 import { ping, startPeer } from './traffic.js';
 
-const folder = process.env['PHANTUN_BIN'] ?? '';
-const skip =
-  noRig() ?? (existsSync(`${folder}/client`) ? false : 'PHANTUN_BIN names no folder with the client and server of phantun');
+const folder = phantunFolder;
+const skip = noRig() ?? (existsSync(`${folder}/client`) ? false : 'PHANTUN_BIN names no folder with phantun');
 const LOG = { env: { RUST_LOG: 'info' } };
-
-/** What phantun leaves to its user. */
-async function natForPhantun(rig: Rig, part: 'client' | 'server'): Promise<void> {
-  const host = rig[part];
-  await host.sysctl('net.ipv4.ip_forward', 1);
-  const rule =
-    part === 'client'
-      ? 'chain nat { type nat hook postrouting priority srcnat; ip saddr 192.168.200.2 masquerade; };'
-      : 'chain nat { type nat hook prerouting priority dstnat; iifname "eth0" tcp dport 4567 dnat ip to 192.168.201.2; };';
-  await host.nft(`table inet manual { ${rule} }`);
-}
 
 async function verify(t: Test, rig: Rig): Promise<void> {
   const there = await startPeer(rig.server, '--bind 127.0.0.1:7000 --count 20000 --rate 5000 --size 24-1400');
@@ -29,7 +18,7 @@ async function verify(t: Test, rig: Rig): Promise<void> {
 
 t.test('our client finds out that the server is phantun, and works with it', { skip, timeout: 60_000 }, async (t) => {
   await using rig = await Rig.create();
-  await natForPhantun(rig, 'server');
+  await natForPhantunServer(rig.server);
   const server = rig.server.start(`${folder}/server`, ['--local', '4567', '--remote', '127.0.0.1:7000'], LOG);
   await server.waitFor(/Listening on 4567/);
   const client = await rig.client.guise('client', ['--local', '127.0.0.1:5000', '--remote', '10.0.2.2:4567']);
@@ -39,7 +28,7 @@ t.test('our client finds out that the server is phantun, and works with it', { s
 
 t.test('with the profile given, the first SYN is phantun\'s', { skip, timeout: 60_000 }, async (t) => {
   await using rig = await Rig.create();
-  await natForPhantun(rig, 'server');
+  await natForPhantunServer(rig.server);
   const server = rig.server.start(`${folder}/server`, ['--local', '4567', '--remote', '127.0.0.1:7000'], LOG);
   await server.waitFor(/Listening on 4567/);
   const capture = await rig.capture('tcp port 4567');
@@ -54,7 +43,7 @@ t.test('with the profile given, the first SYN is phantun\'s', { skip, timeout: 6
 
 t.test('phantun\'s client works with our server', { skip, timeout: 60_000 }, async (t) => {
   await using rig = await Rig.create();
-  await natForPhantun(rig, 'client');
+  await natForPhantunClient(rig.client);
   const server = await rig.server.guise('server', ['--local', '4567', '--remote', '127.0.0.1:7000']);
   const client = rig.client.start(`${folder}/client`, ['--local', '127.0.0.1:5000', '--remote', '10.0.2.2:4567'], LOG);
   await client.waitFor(/Created TUN device/);

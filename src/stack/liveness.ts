@@ -1,0 +1,64 @@
+/**
+ * Whether the peer of a connection lives: what it sends tells, never what we send. No I/O, no clock.
+ *
+ * A fake TCP connection whose path or peer is gone looks like one that is idle: nothing is retransmitted, nothing fails.
+ * So a side that sends and hears nothing probes, and after some unanswered probes takes the peer for dead.
+ */
+
+export interface LivenessOptions {
+  /** Milliseconds without a segment from the peer until it is probed although nothing is sent; Infinity for never. */
+  readonly keepalive: number;
+  /** Milliseconds without a segment from the peer, while datagrams were sent, until it is probed. */
+  readonly silence: number;
+}
+
+/** Probes without an answer before the peer is dead, and milliseconds from one to the next. */
+export const PROBES = 3;
+export const PROBE_WAIT = 500;
+
+/** What a flow's counters say. */
+export interface Signs {
+  /** Segments of any kind that came. */
+  readonly received: number;
+  /** Datagrams that were sent. */
+  readonly sent: number;
+}
+
+export type Finding = 'fine' | 'probe' | 'dead';
+
+export class Liveness {
+  readonly #options: LivenessOptions;
+  #heardAt: number;
+  #received: number;
+  #sentWhenHeard: number;
+  #probes = 0;
+
+  constructor(options: LivenessOptions, now: number, { received, sent }: Signs) {
+    this.#options = options;
+    this.#heardAt = now;
+    this.#received = received;
+    this.#sentWhenHeard = sent;
+  }
+
+  /** Whether probes are on their way: the next check belongs `PROBE_WAIT` later. */
+  get probing(): boolean {
+    return this.#probes > 0;
+  }
+
+  /** What to do now; `probe` counts as done. */
+  check(now: number, { received, sent }: Signs): Finding {
+    if (received !== this.#received) {
+      this.#received = received;
+      this.#heardAt = now;
+      this.#sentWhenHeard = sent;
+      this.#probes = 0;
+      return 'fine';
+    }
+    const { keepalive, silence } = this.#options;
+    const patience = sent === this.#sentWhenHeard ? keepalive : Math.min(silence, keepalive);
+    if (!this.probing && now - this.#heardAt < patience) return 'fine';
+    if (this.#probes === PROBES) return 'dead';
+    this.#probes++;
+    return 'probe';
+  }
+}

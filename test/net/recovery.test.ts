@@ -1,0 +1,114 @@
+import { existsSync } from 'node:fs';
+import t from 'tap';
+import type { RunningProgram } from './process.js';
+import { noRig, Rig } from './rig.js';
+import { natForPhantunServer, phantunFolder } from './phantun.js';
+
+const skip = noRig() ?? false;
+const SERVER = ['--local', '4567', '--remote', '127.0.0.1:7000'];
+const CLIENT = ['--local', '127.0.0.1:5000', '--remote', '10.0.2.2:4567'];
+
+/** An application with one socket that asks ten times a second and prints the numbers of the answers. */
+const APPLICATION = `
+const socket = require('node:dgram').createSocket('udp4');
+let asked = 0;
+socket.on('message', (message) => console.log('answer ' + message));
+socket.on('error', (error) => console.log('error ' + error.message));
+socket.bind(6000, '127.0.0.1', () => setInterval(() => socket.send(String(++asked), 5000, '127.0.0.1'), 100));`;
+
+/** Answers, and says who asks. */
+const SERVICE = `
+const socket = require('node:dgram').createSocket('udp4');
+const known = new Set();
+socket.on('message', (message, { port }) => {
+  if (!known.has(port)) console.log('asked by ' + port);
+  known.add(port);
+  if (process.argv[1] !== 'mute') socket.send(message, port, '127.0.0.1');
+});
+socket.bind(7000, '127.0.0.1', () => console.log('ready'));`;
+
+async function startService(rig: Rig, ...args: string[]): Promise<RunningProgram> {
+  const service = rig.server.start(process.execPath, ['-e', SERVICE, ...args]);
+  await service.waitFor(/ready/);
+  return service;
+}
+
+/** Waits until the application has got so many more answers than now. */
+async function answers(application: RunningProgram, more: number): Promise<void> {
+  const before = application.output.match(/^answer/gm)?.length ?? 0;
+  await application.waitFor(/^answer/, before + more - 1);
+}
+
+/** Nothing of the client's latest connection passes the router any more, and nobody is told. */
+async function blackHole(rig: Rig, client: RunningProgram): Promise<void> {
+  const port = client.output.match(/connected from port (\d+)/g)!.at(-1)!.match(/\d+/)![0];
+  await rig.router.nft(`table inet hole { chain forward { type filter hook forward priority -20;
+    tcp dport ${port} counter drop; tcp sport ${port} counter drop; }; }`);
+}
+
+t.test('a connection that the path swallows is replaced, and the application sees a gap', { skip, timeout: 60_000 }, async (t) => {
+  await using rig = await Rig.create({ strict: true });
+  await rig.server.guise('server', SERVER);
+  const client = await rig.client.guise('client', [...CLIENT, '--dead-after', '1']);
+  const service = await startService(rig);
+  const application = rig.client.start(process.execPath, ['-e', APPLICATION]);
+  await answers(application, 5);
+  await blackHole(rig, client);
+  await client.waitFor(/127.0.0.1:6000: read ETIMEDOUT .*Connecting again/);
+  await client.waitFor(/connected from port/, 1);
+  await answers(application, 5);
+  t.notMatch(application.output, /error/);
+  t.equal(service.output.match(/asked by/g)?.length, 2, 'the service sees one change of address');
+});
+
+t.test('a server that is killed and started again is found again', { skip, timeout: 60_000 }, async (t) => {
+  await using rig = await Rig.create({ strict: true });
+  const first = await rig.server.guise('server', SERVER);
+  const client = await rig.client.guise('client', CLIENT);
+  await startService(rig);
+  const application = rig.client.start(process.execPath, ['-e', APPLICATION]);
+  await answers(application, 5);
+  await first.stop('SIGKILL');
+  await rig.server.guise('server', SERVER);
+  await answers(application, 5);
+  t.match(client.output, /ECONNRESET|ETIMEDOUT/);
+  t.notMatch(application.output, /error/);
+});
+
+t.test('a server that answers nothing but probes is left alone', { skip, timeout: 60_000 }, async (t) => {
+  await using rig = await Rig.create();
+  await rig.server.guise('server', SERVER);
+  const client = await rig.client.guise('client', [...CLIENT, '--keepalive', '1', '--dead-after', '1']);
+  const capture = await rig.capture('tcp port 4567 and tcp[tcpflags] & tcp-push = 0');
+  const service = await startService(rig, 'mute');
+  rig.client.start(process.execPath, ['-e', APPLICATION.replace('setInterval', 'setTimeout')]);
+  await service.waitFor(/asked by/);
+  // Only probes and their answers pass now: six pairs take longer than it takes to give up.
+  await capture.waitFor(/Flags \[\.\].*length 0/, 14);
+  t.notMatch(client.output, /Connecting again/);
+});
+
+const skipPhantun = skip || (existsSync(`${phantunFolder}/server`) ? false : 'PHANTUN_BIN names no folder with phantun');
+
+t.test('a phantun server proves with probes that it lives, and is found again when it does not', {
+  skip: skipPhantun, timeout: 60_000,
+}, async (t) => {
+  await using rig = await Rig.create({ liberal: true });
+  await natForPhantunServer(rig.server);
+  const server = rig.server.start(`${phantunFolder}/server`, ['-l', '4567', '-r', '127.0.0.1:7000'], {
+    env: { RUST_LOG: 'info' },
+  });
+  await server.waitFor(/Listening on 4567/);
+  const client = await rig.client.guise('client', [...CLIENT, '--profile', 'phantun', '--dead-after', '1']);
+  const capture = await rig.capture('tcp src port 4567');
+  const service = await startService(rig, 'mute');
+  const application = rig.client.start(process.execPath, ['-e', APPLICATION]);
+  await service.waitFor(/asked by/);
+  // phantun acknowledges nothing by itself: what comes back is its answers.
+  await capture.waitFor(/Flags \[\.\].*length 0/, 5);
+  t.notMatch(client.output, /Connecting again/);
+  await blackHole(rig, client);
+  await client.waitFor(/connected from port/, 1);
+  await service.waitFor(/asked by/, 1);
+  await application.stop();
+});
