@@ -97,6 +97,17 @@ function flooding(
   return { name, profiles: ['tso'], run: async (track) => take(await flood(track, flags)), ...more };
 }
 
+/** So many flows, after the time that it takes to open them. */
+function crowd(name: string, flows: number, figure: FigureId): Heat {
+  return {
+    name,
+    profiles: ['tso'],
+    only: [STRAIGHT_UDP, GUISE],
+    fresh: true,
+    run: async (track) => ({ [figure]: (await flood(track, `--flows ${flows}`, 1000 + flows / 2)).goodput }),
+  };
+}
+
 function losing(percent: 50 | 80 | 90 | 100, more: Partial<Heat> = {}): Heat {
   return {
     name: `loss at ${percent} %`,
@@ -136,8 +147,8 @@ export const HEATS: readonly Heat[] = [
   losing(100),
   flooding('5 flows', '--flows 5', goodputOf('flows5')),
   flooding('100 flows', '--flows 100', goodputOf('flows100')),
-  flooding('1 000 flows', '--flows 1000', goodputOf('flows1000'), { only: [STRAIGHT_UDP, GUISE], fresh: true }),
-  flooding('10 000 flows', '--flows 10000', goodputOf('flows10000'), { only: [STRAIGHT_UDP, GUISE], fresh: true }),
+  crowd('1 000 flows', 1000, 'flows1000'),
+  crowd('10 000 flows', 10_000, 'flows10000'),
   flooding('64 bytes', '--size 64', kiloRateOf('small'), { quick: true }),
   flooding('Internet mix', '--size imix', kiloRateOf('imix'), { quick: true }),
   flooding('40 000 datagrams/s', '--rate 40000', (result) => ({

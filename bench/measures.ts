@@ -36,12 +36,13 @@ function refuseWrong(result: PeerResult): void {
 /** Milliseconds between the first datagram of a flow and the flood, so that setting up is no part of it. */
 const WARM_UP = 200;
 
-/** Sends with `sender` flags (see `traffic --help`), and looks at what arrives. */
-export async function flood(track: Track, sender: string): Promise<Flood> {
+/** Sends with `sender` flags (see `traffic --help`) after `warmUp` milliseconds, and looks at what arrives. */
+export async function flood(track: Track, sender: string, warmUp = WARM_UP): Promise<Flood> {
   const { rig, way } = track;
   const many = sender.includes('--flows') ? '--from-all' : '';
-  const listening = `--bind ${way.bind} --gro --no-verify --idle 0.3 --give-up ${track.seconds + 3} ${many}`;
-  const sending = `--to ${way.to} --seconds ${track.seconds} --warm ${WARM_UP} --no-verify --idle 0 ${sender}`;
+  const pause = warmUp / 1000 + 0.3;
+  const listening = `--bind ${way.bind} --gro --no-verify --idle ${pause} --give-up ${track.seconds + pause + 3} ${many}`;
+  const sending = `--to ${way.to} --seconds ${track.seconds} --warm ${warmUp} --no-verify --idle 0 ${sender}`;
   const sink = await startPeer(rig.server, listening.trim());
   const before = readCpu(pids(track));
   const peer = await startPeer(rig.client, sending.trim());
@@ -50,7 +51,7 @@ export async function flood(track: Track, sender: string): Promise<Flood> {
   if (received.received === 0) throw new Error('nothing arrived');
   refuseWrong(received);
   // A way that carries a little and then nothing has not carried it fast.
-  const seconds = Math.max(sent.sendSeconds, received.receiveSeconds - WARM_UP / 1000);
+  const seconds = Math.max(sent.sendSeconds, received.receiveSeconds - warmUp / 1000);
   const gigabytes = received.receivedBytes / 1e9;
   return {
     goodput: (received.receivedBytes * 8e-9) / seconds,
