@@ -1,21 +1,12 @@
 /** Addresses and ports as people write them. */
 import { lookup } from 'node:dns/promises';
 import { isIP, isIPv6 } from 'node:net';
+import type { Endpoint } from './endpoint.js';
 import { GuiseError, UsageError } from './errors.js';
-
-export interface Endpoint {
-  readonly address: string;
-  readonly port: number;
-}
 
 export interface HostPort {
   readonly host: string;
   readonly port: number;
-}
-
-/** 1.2.3.4:80 or [2001:db8::1]:80. */
-export function formatEndpoint({ address, port }: Endpoint): string {
-  return isIPv6(address) ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
 /**

@@ -9,4 +9,4 @@ export { UdpListener } from './stack/udp_listener.js';
 export type { Profile } from './stack/profile.js';
 export type { EngineCounters, FlowCounters, UdpPeer } from './native.js';
 export { GuiseError } from './errors.js';
-export type { Endpoint } from './addresses.js';
+export type { Endpoint } from './endpoint.js';

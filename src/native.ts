@@ -7,7 +7,7 @@ import { createRequire } from 'node:module';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { decodeAddress, encodeAddress } from './address_bytes.js';
-import type { Endpoint } from './addresses.js';
+import type { Endpoint } from './endpoint.js';
 
 /** TCP flags (RFC 9293 §3.1). */
 export const FIN = 0x01;

@@ -12,15 +12,17 @@ export interface Chart {
 }
 
 const WIDTH = 760;
-const FONT = 'system-ui, -apple-system, "Segoe UI", sans-serif';
+const FONT = 'system-ui, -apple-system, sans-serif'; // no quotes: echarts does not escape them
 const INK = '#1f2733';
 const FAINT = '#d9dee5';
 /** guise stands out; the yardstick is dark, the others are quiet. */
-const COLORS: Record<string, string> = { [GUISE]: '#e4572e', [STRAIGHT_UDP]: '#3c4a5d', 'kernel TCP': '#3c4a5d' };
-const QUIET = ['#9db4c8', '#7fa08a', '#c2a878', '#a79bbd', '#b9c0c9'];
+const COLORS: Record<string, string> = {
+  [GUISE]: '#e4572e', [STRAIGHT_UDP]: '#3c4a5d', 'kernel TCP': '#3c4a5d',
+  phantun: '#c2a878', udp2raw: '#a79bbd', mimic: '#7fa08a',
+};
 
-function colorOf(contender: string, index: number): string {
-  return COLORS[contender] ?? QUIET[index % QUIET.length]!;
+function colorOf(contender: string): string {
+  return COLORS[contender] ?? '#b9c0c9';
 }
 
 function render(option: echarts.EChartsCoreOption, height: number): string {
@@ -55,8 +57,8 @@ function bars(title: string, unit: string, rows: readonly Bar[]): string {
     series: [{
       type: 'bar',
       barWidth: 20,
-      data: shown.map(({ label, value }, index) => ({
-        value, itemStyle: { color: colorOf(label, shown.length - index), borderRadius: [0, 3, 3, 0] },
+      data: shown.map(({ label, value }) => ({
+        value, itemStyle: { color: colorOf(label), borderRadius: [0, 3, 3, 0] },
       })),
       label: {
         show: true, position: 'right', color: INK, fontSize: 13,
@@ -82,13 +84,13 @@ interface Line {
 function lines(title: string, all: readonly Line[], x: object, y: object): string {
   return render({
     title: { text: title, left: 0, textStyle: { fontSize: 16, color: INK } },
-    legend: { top: 30, left: 0, icon: 'roundRect', itemHeight: 4, textStyle: { color: INK } },
+    legend: { top: 30, left: 0, icon: 'roundRect', itemHeight: 4, itemGap: 24, textStyle: { color: INK } },
     grid: { left: 64, right: 24, top: 76, bottom: 48 },
     xAxis: { nameLocation: 'middle', nameGap: 30, axisLine: { lineStyle: { color: INK } }, ...x },
     yAxis: { nameLocation: 'middle', nameGap: 46, splitLine: { lineStyle: { color: FAINT } }, ...y },
-    series: all.map(({ name, points }, index) => ({
+    series: all.map(({ name, points }) => ({
       name, type: 'line', symbolSize: 5, data: points.map((point) => [...point]),
-      lineStyle: { width: name === GUISE ? 3 : 2 }, color: colorOf(name, index), z: name === GUISE ? 3 : 2,
+      lineStyle: { width: name === GUISE ? 3 : 2 }, color: colorOf(name), z: name === GUISE ? 3 : 2,
     })),
   }, 360);
 }

@@ -1,6 +1,6 @@
 import { EventEmitter, on } from 'node:events';
 import { GuiseError, systemError } from '../errors.js';
-import type { Endpoint } from '../addresses.js';
+import type { Endpoint } from '../endpoint.js';
 import {
   ACK, decodeTuple, FIN, RST, tupleOf, type Engine, type FlowCounters, type Segment, type UdpPeer,
 } from '../native.js';

@@ -3,7 +3,7 @@ import { EventEmitter } from 'node:events';
 import { isIPv4 } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { GuiseError, systemError } from '../errors.js';
-import { formatEndpoint, type Endpoint } from '../addresses.js';
+import { formatEndpoint, type Endpoint } from '../endpoint.js';
 import {
   ACK, encodeTuple, Engine, FIN, openTun, RST, SYN, tupleKey,
   type EngineCounters, type Segment, type TupleBytes, type UdpPeer,

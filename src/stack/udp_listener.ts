@@ -1,5 +1,5 @@
 import { EventEmitter } from 'node:events';
-import type { Endpoint } from '../addresses.js';
+import type { Endpoint } from '../endpoint.js';
 import type { Engine, UdpPeer } from '../native.js';
 
 /**

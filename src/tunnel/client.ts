@@ -1,7 +1,7 @@
 /** UDP peers -> fake TCP connections: each peer that sends to the local UDP port gets one, and another when it is lost. */
 import { isIPv6 } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
-import { formatEndpoint } from '../addresses.js';
+import { formatEndpoint } from '../endpoint.js';
 import type { UdpPeer } from '../native.js';
 import { ConnectionLog } from '../observe/log.js';
 import type { Socket } from '../stack/socket.js';

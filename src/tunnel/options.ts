@@ -1,4 +1,5 @@
-import type { Endpoint, HostPort } from '../addresses.js';
+import type { HostPort } from '../addresses.js';
+import type { Endpoint } from '../endpoint.js';
 import type { Log } from '../observe/log.js';
 import type { Profile } from '../stack/profile.js';
 

@@ -1,6 +1,7 @@
 /** The server as a client knows it: a name whose addresses may change, and ways to reach one of them. */
 import { setTimeout as delay } from 'node:timers/promises';
-import { resolve, type Endpoint, type HostPort } from '../addresses.js';
+import { resolve, type HostPort } from '../addresses.js';
+import type { Endpoint } from '../endpoint.js';
 import type { Socket } from '../stack/socket.js';
 import type { ConnectOptions, Stack } from '../stack/stack.js';
 

@@ -1,6 +1,7 @@
 /** Fake TCP connections -> UDP: each connection gets a UDP socket of its own, connected to the backend. */
 import { hasIPv6 } from '../host/tun_interface.js';
-import { formatEndpoint, resolve } from '../addresses.js';
+import { resolve } from '../addresses.js';
+import { formatEndpoint } from '../endpoint.js';
 import { ConnectionLog } from '../observe/log.js';
 import type { Socket } from '../stack/socket.js';
 import type { ServerOptions } from './options.js';

@@ -1,0 +1,12 @@
+import { isIPv6 } from 'node:net';
+
+/** An IP address and a port. */
+export interface Endpoint {
+  readonly address: string;
+  readonly port: number;
+}
+
+/** 1.2.3.4:80 or [2001:db8::1]:80. */
+export function formatEndpoint({ address, port }: Endpoint): string {
+  return isIPv6(address) ? `[${address}]:${port}` : `${address}:${port}`;
+}
