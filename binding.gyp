@@ -12,6 +12,7 @@
         "native/engine.cc",
         "native/packet/segment.cc",
         "native/packet_device.cc",
+        "native/passive_open.cc",
         "native/tun_device.cc",
         "native/udp_port.cc",
         "native/uplink.cc",

@@ -34,6 +34,12 @@ Endpoint endpoint_of(const Napi::Value& address, const Napi::Value& port) {
   return {address_of(bytes), static_cast<uint16_t>(port.As<Napi::Number>().Uint32Value())};
 }
 
+std::span<const uint8_t> tcp_options_of(const Napi::Value& value) {
+  const std::span<const uint8_t> options = bytes_of(value);
+  if (options.size() > 40 || options.size() % 4 != 0) throw Napi::TypeError::New(value.Env(), "bad TCP options");
+  return options;
+}
+
 std::vector<Datagram> datagrams_of(const Napi::Value& value) {
   const auto array = value.As<Napi::Array>();
   std::vector<Datagram> datagrams;
@@ -67,6 +73,9 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
                            InstanceMethod<&EngineObject::Events>("events"),
                            InstanceMethod<&EngineObject::SwapEvents>("swapEvents"),
                            InstanceMethod<&EngineObject::ListenUdp>("listenUdp"),
+                           InstanceMethod<&EngineObject::Listen>("listen"),
+                           InstanceMethod<&EngineObject::Unlisten>("unlisten"),
+                           InstanceMethod<&EngineObject::CountDrop>("countDrop"),
                            InstanceMethod<&EngineObject::OpenFlow>("openFlow"),
                            InstanceMethod<&EngineObject::CloseFlow>("closeFlow"),
                            InstanceMethod<&EngineObject::SplicePeer>("splicePeer"),
@@ -97,6 +106,7 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
     options.policy.ack_interval_ms = number(object, "ackInterval");
     options.policy.initial_window = number(object, "initialWindow");
     options.policy.queue_bytes = number(object, "queueBytes");
+    options.policy.all_queues_bytes = number(object, "allQueuesBytes");
     options.policy.send_queue_bytes = number(object, "sendQueueBytes");
     options.policy.max_peers = number(object, "maxPeers");
     engine_ = std::make_unique<Engine>(std::move(options), [wake = wake_] { wake.NonBlockingCall(); });
@@ -144,6 +154,35 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
 
   Napi::Value ListenUdp(const Napi::CallbackInfo& info) {
     return With(info, [&](Engine& engine) { return engine.listen_udp(endpoint_of(info[0], info[1]), last_syscall_); });
+  }
+
+  // (port, options of a SYN-ACK to guise's SYNs over IPv4, over IPv6, to phantun's)
+  Napi::Value Listen(const Napi::CallbackInfo& info) {
+    return With(info, [&](Engine& engine) {
+      SynAckOptions options;
+      for (const auto& [index, out] : {std::pair(1, &options.guise4), {2, &options.guise6}, {3, &options.phantun}}) {
+        const std::span<const uint8_t> bytes = tcp_options_of(info[static_cast<size_t>(index)]);
+        out->assign(bytes.begin(), bytes.end());
+      }
+      engine.listen(static_cast<uint16_t>(info[0].As<Napi::Number>().Uint32Value()), options);
+      return 0;
+    });
+  }
+
+  Napi::Value Unlisten(const Napi::CallbackInfo& info) {
+    return With(info, [&](Engine& engine) {
+      engine.unlisten(static_cast<uint16_t>(info[0].As<Napi::Number>().Uint32Value()));
+      return 0;
+    });
+  }
+
+  Napi::Value CountDrop(const Napi::CallbackInfo& info) {
+    return With(info, [&](Engine& engine) {
+      const uint32_t reason = info[0].As<Napi::Number>().Uint32Value();
+      if (reason >= kDropReasonNames.size()) throw Napi::RangeError::New(info.Env(), "no such reason");
+      engine.counters()->drop(static_cast<DropReason>(reason));
+      return 0;
+    });
   }
 
   Napi::Value OpenFlow(const Napi::CallbackInfo& info) {
@@ -199,8 +238,7 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
   // (worker, tuple, seq, ack, flags, options)
   Napi::Value SendSegment(const Napi::CallbackInfo& info) {
     return With(info, [&](Engine& engine) {
-      const std::span<const uint8_t> options = bytes_of(info[5]);
-      if (options.size() > 40 || options.size() % 4 != 0) throw Napi::TypeError::New(info.Env(), "bad TCP options");
+      const std::span<const uint8_t> options = tcp_options_of(info[5]);
       engine.send_segment(info[0].As<Napi::Number>().Uint32Value() % engine.workers(), tuple_of(info[1]),
                           info[2].As<Napi::Number>().Uint32Value(), info[3].As<Napi::Number>().Uint32Value(),
                           static_cast<uint8_t>(info[4].As<Napi::Number>().Uint32Value()),

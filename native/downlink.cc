@@ -5,8 +5,11 @@
 
 namespace guise {
 
-Downlink::Downlink(WorkerContext& context, std::function<void()> refresh, std::function<void(Flow&)> opened)
+Downlink::Downlink(WorkerContext& context, PassiveOpen& passive_open, const std::atomic<bool>& commands_waiting,
+                   std::function<void()> refresh, std::function<void(Flow&)> opened)
     : context_(context),
+      passive_open_(passive_open),
+      commands_waiting_(commands_waiting),
       refresh_(std::move(refresh)),
       opened_(std::move(opened)),
       arena_(new uint8_t[kArena]) {}
@@ -47,42 +50,57 @@ void Downlink::take(std::span<const uint8_t> packet, const VirtioNetHeader* offl
   if (refused != DropReason::kNone) return context_.counters.drop(refused);
 
   Flow* flow = context_.flows.find(segment.tuple);
-  if (!flow) {
+  if (!flow && commands_waiting_.load(std::memory_order_relaxed)) {
     flush();  // commands may end the flow of the run
     refresh_();
     flow = context_.flows.find(segment.tuple);
   }
   if (flow) return take_established(*flow, segment);
 
-  // Of a merged segment each datagram is an event of its own, so that the control plane sees plain segments.
+  // Of a merged segment each datagram is taken by itself, so that the control plane sees plain segments.
   SegmentView one = segment;
   size_t at = 0;
   do {
     one.payload = segment.payload.subspan(at, std::min(segment.segment_size, segment.payload.size() - at));
     one.seq = segment.seq + static_cast<uint32_t>(at);
-    emit(EventType::kSegment, 0, one);
+    take_unknown(one);
     at += segment.segment_size;
   } while (at < segment.payload.size());
 }
 
+void Downlink::take_unknown(const SegmentView& segment) {
+  if (passive_open_.listens(segment.tuple.local.port)) return passive_open_.receive(segment);
+  context_.emit_segment(EventType::kSegment, 0, segment);
+}
+
 void Downlink::take_established(Flow& flow, const SegmentView& segment) {
-  if (segment.flags & (kSyn | kRst | kFin)) {
-    flush();
-    return emit(EventType::kSegment, flow.id, segment);
+  const Verdict verdict = judge(segment, flow.numbers());
+  switch (verdict) {
+    case Verdict::kBadAck:
+      return context_.counters.drop(DropReason::kBadAck, std::max<size_t>(1, segment.datagrams()));
+    case Verdict::kOutOfWindow:
+      if (segment.payload.empty() || !flow.believes_stray(segment)) {
+        return context_.counters.drop(DropReason::kOutOfWindow, std::max<size_t>(1, segment.datagrams()));
+      }
+      flow.set_receive_next(segment.seq);
+      break;
+    case Verdict::kReset:
+    case Verdict::kFinished:
+      flush();
+      return context_.emit_segment(EventType::kSegment, flow.id, segment);
+    default:
+      break;
   }
   count(flow.counters.received_any);
+  if (verdict == Verdict::kChallenge) return challenge(flow);
   std::atomic_ref(flow.counters.peer_ack).store(segment.ack, std::memory_order_relaxed);
   if (!flow.window_open.load(std::memory_order_relaxed) && !flow.window_open.exchange(true)) opened_(flow);
+  if (verdict != Verdict::kNothing) take_datagrams(flow, segment);
+}
 
-  if (segment.payload.empty()) {
-    // A keepalive (RFC 9293 §3.8.4) has an old sequence number: the control plane answers.
-    if (static_cast<int32_t>(segment.seq - flow.receive_next.load(std::memory_order_relaxed)) < 0) {
-      emit(EventType::kSegment, flow.id, segment);
-    }
-    return;
-  }
-  flow.advance(segment.seq, static_cast<uint32_t>(segment.payload.size()));
-  count(flow.counters.received_datagrams, (segment.payload.size() + segment.segment_size - 1) / segment.segment_size);
+void Downlink::take_datagrams(Flow& flow, const SegmentView& segment) {
+  flow.advance(segment.seq + static_cast<uint32_t>(segment.payload.size()));
+  count(flow.counters.received_datagrams, segment.datagrams());
   count(flow.counters.received_bytes, segment.payload.size());
   count(flow.counters.received_batches);
   deliver(flow, segment);
@@ -97,7 +115,7 @@ void Downlink::deliver(Flow& flow, const SegmentView& segment) {
       SegmentView one = segment;
       for (size_t at = 0; at < segment.payload.size(); at += segment.segment_size) {
         one.payload = segment.payload.subspan(at, std::min(segment.segment_size, segment.payload.size() - at));
-        emit(EventType::kDatagram, flow.id, one);
+        context_.emit_segment(EventType::kDatagram, flow.id, one);
       }
       return;
     }
@@ -126,7 +144,7 @@ void Downlink::deliver_held(Flow& flow, const SegmentView& segment) {
   }
   for (size_t at = 0; at < segment.payload.size(); at += segment.segment_size) {
     const auto one = segment.payload.subspan(at, std::min(segment.segment_size, segment.payload.size() - at));
-    if (flow.held.bytes() + one.size() > context_.policy.queue_bytes) {
+    if (!context_.has_room(flow.held, one.size())) {
       context_.counters.drop(DropReason::kHeldFull);
       count(flow.counters.received_drops);
       continue;
@@ -158,16 +176,15 @@ void Downlink::flush() {
   run_.clear();
 }
 
-void Downlink::emit(EventType type, uint32_t id, const SegmentView& segment) {
-  EventRecord record;
-  record.type = type;
-  record.flags = segment.flags;
-  record.worker = context_.index;
-  record.id = id;
-  record.seq = segment.seq;
-  record.ack = segment.ack;
-  record.set_tuple(segment.tuple);
-  context_.emit(record, segment.options, segment.payload);
+void Downlink::challenge(Flow& flow) {
+  if (!challenges_.take(coarse_milliseconds())) return context_.counters.drop(DropReason::kChallengeLimit);
+  count(context_.counters.engine().challenges);
+  send_ack(flow);
+}
+
+void Downlink::send_ack(Flow& flow) {
+  const uint32_t seq = flow.send_next.load(std::memory_order_relaxed);
+  (void)context_.device_of(flow).write_segment(flow.header, seq, flow.acknowledge(), kAck, {}, {});
 }
 
 // At once after so many bytes, and after a while for what is left: one-way traffic must stay ESTABLISHED on routers
@@ -177,8 +194,7 @@ void Downlink::acknowledge(Flow& flow) {
   if (unacknowledged == 0) return;
   const bool first = !flow.first_ack_sent.load(std::memory_order_relaxed) && !flow.first_ack_sent.exchange(true);
   if (first || unacknowledged >= context_.policy.ack_bytes) {
-    const uint32_t seq = flow.send_next.load(std::memory_order_relaxed);
-    (void)context_.device_of(flow).write_segment(flow.header, seq, flow.acknowledge(), kAck, {}, {});
+    send_ack(flow);
   } else if (!flow.ack_due.exchange(true, std::memory_order_relaxed)) {
     due_.push_back(flow.shared_from_this());
   }
@@ -189,9 +205,7 @@ void Downlink::acknowledge_due() {
   due.swap(due_);
   for (const auto& flow : due) {
     flow->ack_due.store(false, std::memory_order_relaxed);
-    if (flow->unacknowledged() == 0) continue;
-    const uint32_t seq = flow->send_next.load(std::memory_order_relaxed);
-    (void)context_.device_of(*flow).write_segment(flow->header, seq, flow->acknowledge(), kAck, {}, {});
+    if (flow->unacknowledged() != 0) send_ack(*flow);
   }
 }
 

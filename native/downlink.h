@@ -1,20 +1,24 @@
 // The way in: device -> segments -> UDP, or events for the control plane.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <vector>
 
+#include "passive_open.h"
 #include "segment_run.h"
+#include "token_bucket.h"
 #include "worker_context.h"
 
 namespace guise {
 
 class Downlink {
  public:
-  // `refresh` takes waiting commands: a flow that JavaScript just added may be among them.
+  // `refresh` takes commands if `commands_waiting`: a flow that JavaScript just added may be among them.
   // `opened` is told when the first segment of a guarded flow has come.
-  Downlink(WorkerContext& context, std::function<void()> refresh, std::function<void(Flow&)> opened);
+  Downlink(WorkerContext& context, PassiveOpen& passive_open, const std::atomic<bool>& commands_waiting,
+           std::function<void()> refresh, std::function<void(Flow&)> opened);
 
   // Reads what is there on the device, at most one arena full. False when the device is gone.
   bool receive(PacketDevice& device);
@@ -29,16 +33,24 @@ class Downlink {
  private:
   static constexpr size_t kArena = 1 << 20;
   static constexpr size_t kReads = 64;
+  // Linux's net.ipv4.tcp_challenge_ack_limit before 6.0; probes of ten thousand idle peers are 400 a second.
+  static constexpr uint32_t kChallengesPerSecond = 1000;
 
   void take(std::span<const uint8_t> packet, const VirtioNetHeader* offload);
   void take_established(Flow& flow, const SegmentView& segment);
+  void take_unknown(const SegmentView& segment);
+  void take_datagrams(Flow& flow, const SegmentView& segment);
   void deliver(Flow& flow, const SegmentView& segment);
   void deliver_held(Flow& flow, const SegmentView& segment);
-  void emit(EventType type, uint32_t id, const SegmentView& segment);
+  void challenge(Flow& flow);
   void acknowledge(Flow& flow);
+  void send_ack(Flow& flow);
   void flush();
 
   WorkerContext& context_;
+  PassiveOpen& passive_open_;
+  const std::atomic<bool>& commands_waiting_;
+  TokenBucket challenges_{kChallengesPerSecond};
   std::function<void()> refresh_;
   std::function<void(Flow&)> opened_;
   std::unique_ptr<uint8_t[]> arena_;

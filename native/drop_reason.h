@@ -26,6 +26,12 @@ enum class DropReason : uint8_t {
   kUdpSendFailed,     // any other failed UDP send
   kNoFlow,            // sent by JavaScript on a flow that is gone
   kSendQueueFull,     // sent by JavaScript faster than the device takes it
+  kOutOfWindow,       // a number that the peer of the flow would not send now
+  kBadAck,            // acknowledges what was never sent, or nothing at all
+  kStranger,          // neither a SYN, nor of a flow, nor with a cookie of ours
+  kChallengeLimit,    // wanted an ACK as answer when too many did
+  kFlowsFull,         // opens a connection although as many as allowed are open
+  kSourceFull,        // … although its address has as many as allowed
   kCount,
 };
 
@@ -33,7 +39,7 @@ inline constexpr std::array<std::string_view, static_cast<size_t>(DropReason::kC
     "none",        "truncated",   "notIp",       "notTcp",    "fragment", "badHeader",
     "badChecksum", "eventsFull",  "heldFull",    "pendingFull", "peersFull", "oversize",
     "emptyDatagram", "deviceRefused", "backendRefused", "udpSendFailed", "noFlow",
-    "sendQueueFull",
+    "sendQueueFull", "outOfWindow", "badAck",     "stranger",    "challengeLimit", "flowsFull", "sourceFull",
 };
 
 }  // namespace guise

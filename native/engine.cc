@@ -6,9 +6,19 @@
 
 namespace guise {
 
+namespace {
+
+uint64_t random_word() {
+  std::random_device random;
+  return uint64_t{random()} << 32 | random();
+}
+
+}  // namespace
+
 Engine::Engine(Options options, std::function<void()> wake)
     : policy_(options.policy),
       counters_(std::make_shared<CounterSlab>(size_t{options.max_flows} + 1)),
+      cookies_({random_word(), random_word()}),
       closing_(size_t{options.max_flows} + 1) {
   flows_.resize(closing_.size());
   for (uint32_t id = 1; id <= options.max_flows; ++id) free_ids_.push_back(id);
@@ -16,11 +26,10 @@ Engine::Engine(Options options, std::function<void()> wake)
     devices_.push_back(std::make_unique<PacketDevice>(std::move(fd), options.virtio_header,
                                                       options.virtio_header && options.segmentation, *counters_));
   }
-  std::random_device random;
-  const uint64_t key = uint64_t{random()} << 32 | random();
+  const uint64_t key = random_word();
   for (size_t i = 0; i < devices_.size(); ++i) {
     workers_.push_back(
-        std::make_unique<Worker>(static_cast<uint8_t>(i), devices_, policy_, *counters_, key, wake));
+        std::make_unique<Worker>(static_cast<uint8_t>(i), devices_, policy_, *counters_, cookies_, key, wake));
   }
   for (auto& worker : workers_) worker->start([this](uint16_t index) -> Worker& { return *workers_[index]; });
 }
@@ -53,6 +62,14 @@ int Engine::listen_udp(const Endpoint& local, const char*& syscall) {
   return endpoint.port;
 }
 
+void Engine::listen(uint16_t port, const SynAckOptions& options) {
+  for (auto& worker : workers_) worker->post([port, options](Worker& each) { each.listen(port, options); });
+}
+
+void Engine::unlisten(uint16_t port) {
+  for (auto& worker : workers_) worker->post([port](Worker& each) { each.unlisten(port); });
+}
+
 uint32_t Engine::free_id() {
   // The id that was closed first comes first; one that some worker still forgets goes to the end again.
   for (size_t tries = free_ids_.size(); tries > 0; --tries) {
@@ -73,7 +90,7 @@ int Engine::open_flow(const FlowOptions& options) {
   counters.receive_next = options.receive_next;
   counters.ack_sent = options.receive_next;
   counters.peer_ack = options.send_next;
-  auto flow = std::make_shared<Flow>(options.tuple, id, options.owner, counters);
+  auto flow = std::make_shared<Flow>(options.tuple, id, options.owner, counters, counters_->engine().waiting_bytes);
   flow->push = options.push;
   flow->max_payload = options.max_payload;
   flow->send_next = options.send_next;

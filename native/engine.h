@@ -43,6 +43,9 @@ class Engine {
   // Binds a REUSEPORT group, one socket a worker; the kernel gives each UDP peer to one of them for good.
   // Returns the bound port, or -errno and the call that failed.
   int listen_udp(const Endpoint& local, const char*& syscall);
+  // Accepts connections on a TCP port of every address that the device's packets go to.
+  void listen(uint16_t port, const SynAckOptions& options);
+  void unlisten(uint16_t port);
   // A flow's id, or -ENFILE when there are as many as allowed.
   int open_flow(const FlowOptions& options);
   void close_flow(uint32_t id);
@@ -63,6 +66,7 @@ class Engine {
 
   const Policy policy_;
   const std::shared_ptr<CounterSlab> counters_;
+  const SynCookies cookies_;
   std::vector<std::unique_ptr<PacketDevice>> devices_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<std::shared_ptr<Flow>> flows_;    // by id, from 1 on

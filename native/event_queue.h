@@ -21,6 +21,7 @@ enum class EventType : uint8_t {
   kPeer = 3,      // a new UDP peer: id; the tuple is that of the UDP endpoints
   kAttached = 4,  // the owner of a flow has it in its table: no more segments of it come as unknown
   kDeviceGone = 5,  // the interface was deleted, or the other end of the descriptor closed
+  kOpening = 6,   // the ACK that brings a cookie back, or data behind it: detail is 1 for a SYN of phantun's kind
 };
 
 // The fixed part of a record; src/native.ts mirrors it. Little-endian, records are 8-aligned.
@@ -36,7 +37,7 @@ struct EventRecord {
   uint32_t payload_size = 0;
   uint16_t local_port = 0;
   uint16_t remote_port = 0;
-  uint32_t unused = 0;
+  uint32_t detail = 0;
   uint8_t local_address[16]{};
   uint8_t remote_address[16]{};
 

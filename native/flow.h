@@ -10,6 +10,7 @@
 #include "datagram_queue.h"
 #include "packet/segment.h"
 #include "udp_port.h"
+#include "verdict.h"
 
 namespace guise {
 
@@ -23,8 +24,14 @@ enum class Delivery : uint8_t {
 };
 
 struct Flow : std::enable_shared_from_this<Flow> {
-  Flow(const Tuple& with_tuple, uint32_t with_id, uint16_t with_owner, FlowCounters& with_counters)
-      : tuple(with_tuple), header(with_tuple), id(with_id), owner(with_owner), counters(with_counters) {}
+  Flow(const Tuple& with_tuple, uint32_t with_id, uint16_t with_owner, FlowCounters& with_counters,
+       uint64_t& waiting_bytes)
+      : tuple(with_tuple),
+        header(with_tuple),
+        id(with_id),
+        owner(with_owner),
+        counters(with_counters),
+        held(waiting_bytes) {}
 
   const Tuple tuple;
   const SegmentHeader header;
@@ -58,16 +65,36 @@ struct Flow : std::enable_shared_from_this<Flow> {
   // The other way round: whose datagrams it carries. The owner's; it ends the circle of the two when it forgets one.
   std::shared_ptr<Peer> peer;
 
-  // Takes the numbers of a segment of `bytes` payload at `seq`. Late segments do not move RCV.NXT back; one that is
-  // further off than the window (2^30, RFC 7323 §2.3) resynchronizes it: after a long outage the old number is no use.
-  void advance(uint32_t seq, uint32_t bytes) {
-    const uint32_t end = seq + bytes;
-    const uint32_t next = receive_next.load(std::memory_order_relaxed);
-    const auto ahead = static_cast<int32_t>(end - next);
-    if (ahead > 0 || ahead < -(1 << 30)) {
-      receive_next.store(end, std::memory_order_relaxed);
-      std::atomic_ref(counters.receive_next).store(end, std::memory_order_relaxed);
-    }
+  // What is outside of the window: where it would go on, and how many datagrams came in a row. See believes_stray.
+  std::atomic<uint32_t> stray_next{0};
+  std::atomic<uint32_t> strays{0};
+
+  [[nodiscard]] FlowNumbers numbers() const {
+    return {send_next.load(std::memory_order_relaxed), receive_next.load(std::memory_order_relaxed)};
+  }
+
+  // Takes the numbers of a segment that ends at `end`. Late segments do not move RCV.NXT back.
+  void advance(uint32_t end) {
+    if (ahead(end, receive_next.load(std::memory_order_relaxed)) > 0) set_receive_next(end);
+  }
+
+  void set_receive_next(uint32_t next) {
+    receive_next.store(next, std::memory_order_relaxed);
+    std::atomic_ref(counters.receive_next).store(next, std::memory_order_relaxed);
+  }
+
+  // After an outage the peer may have sent more than a window. Whether this datagram outside of it is the last of
+  // enough in a row, each of which acknowledges what only somebody who sees the connection knows.
+  bool believes_stray(const SegmentView& segment) {
+    constexpr uint32_t kEnough = 8, kReordering = 1 << 20;
+    const auto acknowledged = static_cast<uint32_t>(std::atomic_ref(counters.peer_ack).load(std::memory_order_relaxed));
+    if (ahead(segment.ack, acknowledged - kReordering) < 0) return false;
+    const bool in_a_row = segment.seq == stray_next.load(std::memory_order_relaxed);
+    const uint32_t datagrams = static_cast<uint32_t>(segment.datagrams());
+    const uint32_t before = in_a_row ? strays.load(std::memory_order_relaxed) : 0;
+    strays.store(before + datagrams, std::memory_order_relaxed);
+    stray_next.store(segment.seq + static_cast<uint32_t>(segment.payload.size()), std::memory_order_relaxed);
+    return before + datagrams > kEnough;
   }
 
   // The ACK number to send now.

@@ -110,7 +110,7 @@ Peer* Uplink::admit(UdpPort& port, const Tuple& tuple) {
     context_.counters.drop(DropReason::kPeersFull);
     return nullptr;
   }
-  auto peer = std::make_shared<Peer>();
+  auto peer = std::make_shared<Peer>(context_.waiting_bytes());
   peer->tuple = tuple;
   peer->id = uint32_t{context_.index} << 24 | (next_peer_id_++ & 0xffffff);
   peer->port = port.shared_from_this();
@@ -129,11 +129,12 @@ Peer* Uplink::admit(UdpPort& port, const Tuple& tuple) {
 
 void Uplink::queue(Peer& peer, std::span<const uint8_t> bytes, size_t segment_size) {
   for (size_t at = 0; at < bytes.size(); at += segment_size) {
-    peer.pending.push(bytes.subspan(at, std::min(segment_size, bytes.size() - at)));
-  }
-  while (peer.pending.bytes() > context_.policy.queue_bytes) {
-    peer.pending.pop();
-    context_.counters.drop(DropReason::kPendingFull);
+    const auto datagram = bytes.subspan(at, std::min(segment_size, bytes.size() - at));
+    for (; !peer.pending.empty() && !context_.has_room(peer.pending, datagram.size()); peer.pending.pop()) {
+      context_.counters.drop(DropReason::kPendingFull);
+    }
+    if (context_.has_room(peer.pending, datagram.size())) peer.pending.push(datagram);
+    else context_.counters.drop(DropReason::kPendingFull);
   }
 }
 

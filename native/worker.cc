@@ -9,11 +9,12 @@
 namespace guise {
 
 Worker::Worker(uint8_t index, std::vector<std::unique_ptr<PacketDevice>>& devices, const Policy& policy,
-               const CounterSlab& counters, uint64_t hash_key, std::function<void()> wake)
+               const CounterSlab& counters, const SynCookies& cookies, uint64_t hash_key, std::function<void()> wake)
     : context_(index, devices, policy, counters, hash_key, std::move(wake)),
       uplink_(context_),
+      passive_open_(context_, cookies),
       downlink_(
-          context_, [this] { take_commands(); },
+          context_, passive_open_, commands_waiting_, [this] { take_commands(); },
           [this](Flow& flow) {
             sibling_(flow.owner).post([shared = flow.shared_from_this()](Worker& owner) {
               owner.release_peer_of(*shared);
@@ -186,7 +187,7 @@ void Worker::unsplice_peer(Flow& flow) {
 
 void Worker::splice_port(const std::shared_ptr<Flow>& flow, std::shared_ptr<UdpPort> port,
                          const std::vector<Datagram>& datagrams) {
-  auto peer = std::make_shared<Peer>();
+  auto peer = std::make_shared<Peer>(context_.waiting_bytes());
   peer->port = port;
   peer->flow = flow;
   port->only_peer = peer.get();
@@ -215,7 +216,7 @@ void Worker::send_segment(const Tuple& tuple, uint32_t seq, uint32_t ack, uint8_
 
 void Worker::send_control(Flow& flow, uint8_t flags, int64_t receive_next) {
   uplink_.flush();
-  if (receive_next >= 0) flow.advance(static_cast<uint32_t>(receive_next), 0);
+  if (receive_next >= 0) flow.advance(static_cast<uint32_t>(receive_next));
   if (flags & (kFin | kRst)) detach(flow);
   const uint32_t seq = flow.take_sequence(flags & kFin ? 1 : 0);
   // phantun's closing RST has no ACK bit and ACK number 0.

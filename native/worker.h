@@ -21,7 +21,7 @@ class Worker {
   using Command = std::function<void(Worker&)>;
 
   Worker(uint8_t index, std::vector<std::unique_ptr<PacketDevice>>& devices, const Policy& policy,
-         const CounterSlab& counters, uint64_t hash_key, std::function<void()> wake);
+         const CounterSlab& counters, const SynCookies& cookies, uint64_t hash_key, std::function<void()> wake);
   ~Worker();
 
   // Starts the thread; `sibling` finds the worker that owns a flow.
@@ -34,6 +34,8 @@ class Worker {
   [[nodiscard]] const std::shared_ptr<EventQueue>& events() const { return context_.events; }
 
   // Commands. Only on this worker's thread.
+  void listen(uint16_t port, const SynAckOptions& options) { passive_open_.listen(port, options); }
+  void unlisten(uint16_t port) { passive_open_.unlisten(port); }
   void add_port(std::shared_ptr<UdpPort> port);
   void add_flow(std::shared_ptr<Flow> flow);
   void remove_flow(const Tuple& tuple);
@@ -63,7 +65,9 @@ class Worker {
   void detach(Flow& flow);
 
   WorkerContext context_;
+  std::atomic<bool> commands_waiting_{false};
   Uplink uplink_;
+  PassiveOpen passive_open_;
   Downlink downlink_;
   std::function<Worker&(uint16_t)> sibling_;
 
@@ -75,7 +79,6 @@ class Worker {
 
   std::mutex commands_mutex_;
   std::vector<Command> commands_;
-  std::atomic<bool> commands_waiting_{false};
 
   std::unordered_map<UdpPort*, std::shared_ptr<UdpPort>> ports_;
   std::vector<std::shared_ptr<Flow>> guarded_;        // window not open yet

@@ -22,6 +22,7 @@ struct Policy {
   uint32_t ack_interval_ms = 200;     // … and after so long
   uint32_t initial_window = 48 << 10; // bytes sent before the peer's first scaled window is seen
   uint32_t queue_bytes = 1 << 20;     // per pending peer and per held flow
+  uint32_t all_queues_bytes = 64 << 20;  // of all of them together
   uint32_t send_queue_bytes = 4 << 20;  // per flow that JavaScript writes
   uint32_t max_peers = 65536;         // UDP peers per worker
   bool offload = true;                // UDP_GRO and UDP_SEGMENT
@@ -49,6 +50,25 @@ struct WorkerContext {
   std::function<void()> wake;
 
   [[nodiscard]] PacketDevice& device_of(const Flow& flow) const { return *devices[flow.owner]; }
+
+  [[nodiscard]] uint64_t& waiting_bytes() const { return counters.engine().waiting_bytes; }
+
+  [[nodiscard]] bool has_room(const DatagramQueue& queue, size_t bytes) const {
+    return queue.bytes() + bytes <= policy.queue_bytes && queue.total() + bytes <= policy.all_queues_bytes;
+  }
+
+  void emit_segment(EventType type, uint32_t id, const SegmentView& segment, uint32_t detail = 0) {
+    EventRecord record;
+    record.type = type;
+    record.flags = segment.flags;
+    record.worker = index;
+    record.id = id;
+    record.seq = segment.seq;
+    record.ack = segment.ack;
+    record.detail = detail;
+    record.set_tuple(segment.tuple);
+    emit(record, segment.options, segment.payload);
+  }
 
   // Tells JavaScript; a full queue drops and counts.
   bool emit(const EventRecord& record, std::span<const uint8_t> options = {}, std::span<const uint8_t> payload = {}) {

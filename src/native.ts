@@ -46,6 +46,8 @@ export interface EngineOptions {
   readonly initialWindow: number;
   /** Bytes that wait per UDP peer and per flow in set-up. */
   readonly queueBytes: number;
+  /** Bytes that wait in all of these queues together. */
+  readonly allQueuesBytes: number;
   /** Bytes that JavaScript may be ahead of the worker, per flow. */
   readonly sendQueueBytes: number;
 }
@@ -87,8 +89,18 @@ export interface UdpPeer {
   readonly remote: Endpoint;
 }
 
+/** TCP options of a SYN-ACK, by whose SYN it answers and the family. Multiples of 4 bytes, 40 at most. */
+export interface SynAckOptions {
+  readonly guise4: Uint8Array;
+  readonly guise6: Uint8Array;
+  readonly phantun: Uint8Array;
+}
+
 export interface EngineEvents {
+  /** Of an established flow: a RST that is valid, or a FIN. Of none: whatever the data plane does not answer itself. */
   segment(segment: Segment): void;
+  /** The ACK, or data behind it, that completes a handshake which `listen` has the data plane answer. */
+  opening(segment: Segment, phantun: boolean): void;
   /** `payload` is the receiver's to keep. */
   datagram(flow: number, payload: Uint8Array): void;
   peer(peer: UdpPeer): void;
@@ -103,6 +115,9 @@ interface NativeEngine {
   events(worker: number): ArrayBuffer;
   swapEvents(worker: number, offset: Uint32Array): number;
   listenUdp(address: Uint8Array, port: number): number;
+  listen(port: number, guise4: Uint8Array, guise6: Uint8Array, phantun: Uint8Array): number;
+  unlisten(port: number): number;
+  countDrop(reason: number): number;
   openFlow(tuple: TupleBytes, options: FlowOptions): number;
   closeFlow(flow: number): number;
   splicePeer(flow: number, peer: number): number;
@@ -173,6 +188,11 @@ export interface EngineCounters {
   deviceWrites: number;
   /** Offloads turned off because the kernel refused them. */
   segmentationFallbacks: number;
+  synsAnswered: number;
+  /** ACKs that answered keepalives, and segments with numbers that the peer would not send (RFC 5961). */
+  challenges: number;
+  /** Bytes that wait now for a connection, or for a reader. */
+  waitingBytes: number;
 }
 
 // Offsets of EventRecord in native/event_queue.h.
@@ -182,6 +202,7 @@ const EVENT_DATAGRAM = 2;
 const EVENT_PEER = 3;
 const EVENT_ATTACHED = 4;
 const EVENT_DEVICE_GONE = 5;
+const EVENT_OPENING = 6;
 
 export function encodeTuple(local: Endpoint, remote: Endpoint): TupleBytes {
   const tuple = new Uint8Array(36);
@@ -237,6 +258,20 @@ export class Engine {
   /** Binds a UDP port, one socket a worker. The port, or -errno. */
   listenUdp(local: Endpoint): number {
     return this.#native.listenUdp(encodeAddress(local.address), local.port);
+  }
+
+  /** Answers SYNs to a TCP port; connections come as `opening`. */
+  listen(port: number, { guise4, guise6, phantun }: SynAckOptions): void {
+    this.#native.listen(port, guise4, guise6, phantun);
+  }
+
+  unlisten(port: number): void {
+    this.#native.unlisten(port);
+  }
+
+  /** Counts what JavaScript does not pass on, among the drops of the data plane. */
+  countDrop(reason: 'flowsFull' | 'sourceFull'): void {
+    this.#native.countDrop(addon.dropReasons.indexOf(reason));
   }
 
   /** Adds an established flow. Its id, or -ENFILE when there are as many as allowed. */
@@ -299,6 +334,9 @@ export class Engine {
       deviceReads: this.#read(DROPPED_WORDS),
       deviceWrites: this.#read(DROPPED_WORDS + 1),
       segmentationFallbacks: this.#read(DROPPED_WORDS + 2),
+      synsAnswered: this.#read(DROPPED_WORDS + 3),
+      challenges: this.#read(DROPPED_WORDS + 4),
+      waitingBytes: this.#read(DROPPED_WORDS + 5),
     };
   }
 
@@ -361,6 +399,8 @@ export class Engine {
     switch (view.getUint8(at + 4)) {
       case EVENT_SEGMENT:
         return this.#handlers.segment(readSegment(view, at, id));
+      case EVENT_OPENING:
+        return this.#handlers.opening(readSegment(view, at, id), view.getUint32(at + 28, true) === 1);
       case EVENT_DATAGRAM: {
         const begin = at + RECORD_SIZE + view.getUint8(at + 7);
         const payload = new Uint8Array(view.buffer.slice(begin, begin + view.getUint32(at + 20, true)));

@@ -28,6 +28,10 @@ struct SegmentView {
   std::span<const uint8_t> options;
   std::span<const uint8_t> payload;
   size_t segment_size = 0;  // payload is cut every so many bytes; = payload.size() unless merged by GRO
+
+  [[nodiscard]] size_t datagrams() const {
+    return payload.empty() ? 0 : (payload.size() + segment_size - 1) / segment_size;
+  }
 };
 
 // Reads one IP packet. `offload` is the header in front of it, or null on a device without.

@@ -30,6 +30,7 @@ export class Liveness {
   readonly #options: LivenessOptions;
   #heardAt: number;
   #received: number;
+  #sent: number;
   #sentWhenHeard: number;
   #probes = 0;
 
@@ -37,6 +38,7 @@ export class Liveness {
     this.#options = options;
     this.#heardAt = now;
     this.#received = received;
+    this.#sent = sent;
     this.#sentWhenHeard = sent;
   }
 
@@ -47,10 +49,13 @@ export class Liveness {
 
   /** What to do now; `probe` counts as done. */
   check(now: number, { received, sent }: Signs): Finding {
+    const sentBefore = this.#sent;
+    this.#sent = sent;
     if (received !== this.#received) {
       this.#received = received;
       this.#heardAt = now;
-      this.#sentWhenHeard = sent;
+      // What was sent since the last check may have left after the peer was heard.
+      this.#sentWhenHeard = sentBefore;
       this.#probes = 0;
       return 'fine';
     }

@@ -5,16 +5,10 @@ import {
   ACK, decodeTuple, FIN, RST, tupleOf, type Engine, type FlowCounters, type Segment, type UdpPeer,
 } from '../native.js';
 import { NO_OPTIONS } from './active_open.js';
-import { Liveness, PROBE_WAIT, type LivenessOptions } from './liveness.js';
+import { Connection, type ConnectionStep } from './connection.js';
+import type { LivenessOptions } from './liveness.js';
 import type { Profile } from './profile.js';
-import type { RateLimit } from '../rate_limit.js';
-import { judge } from './verdict.js';
 
-/** FIN is sent so often, so many milliseconds apart, before the peer is given up. */
-const FIN_TRIES = 3;
-const FIN_WAIT = 400;
-/** Milliseconds for which a flow that the peer closed still answers a repeated FIN. */
-const LINGER = 2000;
 /** Datagrams that wait for a reader; the oldest goes first. */
 const RECEIVE_QUEUE = 1024;
 
@@ -27,7 +21,6 @@ export interface SocketEvents {
 /** What the sockets of a stack share. */
 export interface SocketHost {
   readonly engine: Engine;
-  readonly challenges: RateLimit;
   /** RSTs do not end established connections: for networks that inject them. */
   readonly ignoreReset: boolean;
   /** Called once when the flow may be forgotten. */
@@ -43,6 +36,8 @@ export interface SocketInit {
   readonly maxPayload: number;
   /** Datagrams that came before the flow was in the table. */
   readonly early: readonly Uint8Array[];
+  /** The peer has opened it. */
+  readonly accepted: boolean;
 }
 
 /**
@@ -62,17 +57,17 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
   readonly flow: number;
   /** @internal */
   readonly key: string;
+  /** @internal */
+  readonly accepted: boolean;
 
   readonly #host: SocketHost;
   readonly #worker: number;
-  #state: 'established' | 'finWait' | 'lastAck' | 'closed' = 'established';
+  readonly #connection: Connection;
   // Most sockets are spliced and never need the two: they come when they are wanted.
   #received: Uint8Array[] | undefined;
   #receiveDrops = 0;
   #unsent: Uint8Array[] | undefined;
-  #finTries = 0;
   #timer: NodeJS.Timeout | undefined;
-  #liveness: Liveness | undefined;
   #hasPeer = false;
   #closeEmitted = false;
   #lastCounters: FlowCounters | undefined;
@@ -80,14 +75,16 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
   #activeAt = 0;
 
   /** @internal Sockets come from `Stack.connect` and `Stack.listen`. */
-  constructor(host: SocketHost, { flow, worker, key, profile, maxPayload, early }: SocketInit) {
+  constructor(host: SocketHost, { flow, worker, key, profile, maxPayload, early, accepted }: SocketInit) {
     super();
     this.#host = host;
     this.#worker = worker;
     this.flow = flow;
     this.key = key;
+    this.accepted = accepted;
     this.profile = profile;
     this.maxPayload = maxPayload;
+    this.#connection = new Connection({ profile, ignoreReset: host.ignoreReset });
     if (early.length > 0) this.#received = [...early];
   }
 
@@ -108,7 +105,7 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
   }
 
   get closed(): boolean {
-    return this.#state === 'closed' || this.#state === 'lastAck';
+    return this.#closeEmitted;
   }
 
   /** What the data plane counted; the last values once the socket is closed. */
@@ -129,7 +126,7 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
    * @throws {GuiseError} ERR_GUISE_DATAGRAM_SIZE, ERR_GUISE_SOCKET_CLOSED
    */
   send(datagram: Uint8Array): void {
-    if (this.#state !== 'established') throw new GuiseError('ERR_GUISE_SOCKET_CLOSED');
+    if (this.#connection.state !== 'established') throw new GuiseError('ERR_GUISE_SOCKET_CLOSED');
     if (datagram.length < 1 || datagram.length > this.maxPayload) {
       throw new GuiseError('ERR_GUISE_DATAGRAM_SIZE', `${datagram.length} bytes given, 1 to ${this.maxPayload} fit`);
     }
@@ -164,23 +161,14 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
 
   /** Tells the peer, and resolves when it has answered or after 1.2 s at most. Idempotent. */
   async close(): Promise<void> {
-    if (this.#state === 'established') {
-      this.#sendUnsent();
-      if (this.profile === 'phantun') {
-        this.resetAndDestroy();
-      } else {
-        this.#state = 'finWait';
-        this.#sendFin();
-      }
-    }
+    this.#sendUnsent();
+    this.#apply(this.#connection.close());
     if (!this.#closeEmitted) await new Promise<void>((resolve) => this.once('close', () => resolve()));
   }
 
   /** Sends a RST and forgets the connection at once. Idempotent. */
   resetAndDestroy(): void {
-    if (this.#state === 'closed') return;
-    this.#host.engine.sendControl(this.flow, RST);
-    this.#finish();
+    this.#apply(this.#connection.abort());
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -213,30 +201,20 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
     }
   }
 
-  /** @internal A control segment of this flow. */
-  receiveSegment(segment: Segment, now: number): void {
-    const verdict = judge(segment, this.#host.engine.flowNumbers(this.flow));
-    switch (verdict) {
-      case 'reset':
-        return this.#host.ignoreReset ? undefined : this.#lose('ECONNRESET');
-      case 'finished':
-        return this.#onFin((segment.seq + segment.payload.length + 1) >>> 0);
-      case 'challenge':
-        if (this.#state === 'lastAck') this.#host.engine.sendControl(this.flow, ACK | FIN);
-        else if (this.#host.challenges.take(now)) this.#host.engine.sendControl(this.flow, ACK);
-        return;
-      case 'ignore':
-    }
+  /** @internal A RST or a FIN, which the data plane has found valid. */
+  receiveSegment({ flags, seq, payload }: Segment): void {
+    if (flags & RST) this.#apply(this.#connection.reset());
+    else this.#apply(this.#connection.finished(), (seq + payload.length + 1) >>> 0);
   }
 
   /** @internal Looks for signs of life from now on, each time that `pulse` is called. */
   watch(options: LivenessOptions, now: number): void {
-    this.#liveness = new Liveness(options, now, this.#host.engine.flowSigns(this.flow));
+    this.#connection.watch(options, now, this.#host.engine.flowSigns(this.flow));
   }
 
   /** @internal */
   pulse(now: number): void {
-    if (this.#liveness && !this.#liveness.probing) this.#examine(now);
+    if (this.#connection.watched) this.#apply(this.#connection.look(now, this.#host.engine.flowSigns(this.flow)));
   }
 
   /**
@@ -245,9 +223,9 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
    */
   idleFor(now: number): number {
     const { engine } = this.#host;
-    const probed = this.profile === 'guise' && !this.#liveness;
+    const probed = this.profile === 'guise' && !this.#connection.watched;
     const read = (): number => (probed ? engine.flowSigns(this.flow).received : engine.flowActivity(this.flow));
-    const activity = this.#state === 'established' ? read() : 0;
+    const activity = this.#connection.state === 'established' ? read() : 0;
     if (activity !== this.#activity || this.#activeAt === 0) {
       this.#activity = activity;
       this.#activeAt = now;
@@ -271,78 +249,60 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
   #sendUnsent(): void {
     const unsent = this.#unsent;
     this.#unsent = undefined;
-    if (unsent && this.#state === 'established') this.#host.engine.sendDatagrams(this.flow, unsent);
+    if (unsent && this.#connection.state === 'established') this.#host.engine.sendDatagrams(this.flow, unsent);
   }
 
-  /** The connection ends without our wish. */
-  #lose(code: 'ECONNRESET' | 'ETIMEDOUT'): void {
-    if (this.#state === 'established') {
-      if (this.#hasPeer) this.#host.engine.unsplicePeer(this.flow);
-      if (code === 'ETIMEDOUT') this.#host.engine.sendControl(this.flow, RST);
-      const peer = { address: this.remoteAddress, port: this.remotePort };
-      if (this.listenerCount('error') > 0) this.emit('error', systemError(code, 'read', peer));
+  /** Does what the connection wants. `receiveNext` is behind the peer's FIN, which takes a number. */
+  #apply({ send, wait, ended, forget }: ConnectionStep, receiveNext?: number): void {
+    const failed = ended !== undefined && ended !== 'closed';
+    if (failed && this.#hasPeer) this.#host.engine.unsplicePeer(this.flow);
+    if (send) this.#sendControl(send, receiveNext);
+    if (wait !== undefined) this.#wait(wait);
+    if (failed && this.listenerCount('error') > 0) {
+      this.emit('error', systemError(ended, 'read', { address: this.remoteAddress, port: this.remotePort }));
     }
-    this.#finish();
+    if (forget) this.#forget();
+    if (ended) this.#emitClose();
   }
 
-  #examine(now: number): void {
-    if (this.#state !== 'established') return;
-    switch (this.#liveness!.check(now, this.#host.engine.flowSigns(this.flow))) {
-      case 'fine':
-        return;
+  #sendControl(what: NonNullable<ConnectionStep['send']>, receiveNext?: number): void {
+    const { engine } = this.#host;
+    switch (what) {
+      case 'ack':
+        return engine.sendControl(this.flow, ACK, receiveNext);
+      case 'fin':
+        return engine.sendControl(this.flow, FIN | ACK, receiveNext);
+      case 'reset':
+        return engine.sendControl(this.flow, RST);
+      case 'finAgain':
+        return this.#sendAgain(FIN | ACK, engine.flowNumbers(this.flow).sendNext - 1);
       case 'probe':
-        this.#probe();
-        this.#timer = setTimeout(() => this.#examine(performance.now()), PROBE_WAIT);
-        return;
-      case 'dead':
-        return this.#lose('ETIMEDOUT');
+        // A number that the peer has acknowledged already has to be answered (RFC 9293 §3.10.7.4); phantun does so for
+        // a number one before the last that it has acknowledged.
+        return this.#sendAgain(ACK, engine.flowNumbers(this.flow).peerAck - 1);
     }
   }
 
-  /**
-   * An empty ACK with a number that the peer has acknowledged already, which it has to answer (RFC 9293 §3.10.7.4);
-   * phantun does so for a number one before the last that it has acknowledged.
-   */
-  #probe(): void {
-    const { peerAck, receiveNext } = this.#host.engine.flowNumbers(this.flow);
-    const segment = { flags: ACK, seq: (peerAck - 1) >>> 0, ack: receiveNext, options: NO_OPTIONS };
-    this.#host.engine.sendSegment(this.#worker, tupleOf(this.key), segment);
+  #sendAgain(flags: number, seq: number): void {
+    const { engine } = this.#host;
+    const ack = engine.flowNumbers(this.flow).receiveNext;
+    engine.sendSegment(this.#worker, tupleOf(this.key), { flags, seq: seq >>> 0, ack, options: NO_OPTIONS });
   }
 
-  #onFin(receiveNext: number): void {
-    if (this.#state === 'finWait') {
-      this.#host.engine.sendControl(this.flow, ACK, receiveNext);
-      this.#finish();
-      return;
-    }
-    this.#state = 'lastAck';
-    this.#host.engine.sendControl(this.flow, FIN | ACK, receiveNext);
-    this.#timer = setTimeout(() => this.#finish(), LINGER).unref();
-    this.#emitClose();
+  #wait(milliseconds: number): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
+      this.#apply(this.#connection.timeout(performance.now(), this.#host.engine.flowSigns(this.flow)));
+    }, milliseconds);
+    // What only answers a repeated FIN keeps no process alive.
+    if (this.#connection.state === 'lastAck') this.#timer.unref();
   }
 
-  #sendFin(): void {
-    if (this.#finTries === FIN_TRIES) return this.#finish();
-    if (this.#finTries === 0) {
-      this.#host.engine.sendControl(this.flow, FIN | ACK);
-    } else {
-      // The same FIN again: it has taken its number already.
-      const { sendNext, receiveNext } = this.#host.engine.flowNumbers(this.flow);
-      const fin = { flags: FIN | ACK, seq: (sendNext - 1) >>> 0, ack: receiveNext, options: NO_OPTIONS };
-      this.#host.engine.sendSegment(this.#worker, tupleOf(this.key), fin);
-    }
-    this.#finTries++;
-    this.#timer = setTimeout(() => this.#sendFin(), FIN_WAIT);
-  }
-
-  #finish(): void {
-    if (this.#state === 'closed') return;
-    this.#state = 'closed';
+  #forget(): void {
     clearTimeout(this.#timer);
     this.#lastCounters = this.#host.engine.flowCounters(this.flow);
     this.#host.engine.closeFlow(this.flow);
     this.#host.forget(this);
-    this.#emitClose();
   }
 
   #emitClose(): void {

@@ -1,18 +1,17 @@
-import { randomBytes, randomInt } from 'node:crypto';
+import { randomInt } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import { isIPv4 } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { GuiseError, systemError } from '../errors.js';
 import { formatEndpoint, type Endpoint } from '../endpoint.js';
 import {
-  ACK, encodeTuple, Engine, FIN, openTun, RST, SYN, tupleKey,
+  ACK, encodeTuple, Engine, openTun, RST, SYN, tupleKey,
   type EngineCounters, type Segment, type TupleBytes, type UdpPeer,
 } from '../native.js';
 import { ActiveOpen, NO_OPTIONS, type OpenOutcome, type OpenStep } from './active_open.js';
-import { CookieJar } from './cookie.js';
 import type { LivenessOptions } from './liveness.js';
 import { Listener } from './listener.js';
-import { profileOfSyn, synOptions, type Profile } from './profile.js';
+import { synOptions, type Profile } from './profile.js';
 import { RateLimit } from '../rate_limit.js';
 import { Socket, type SocketHost, type SocketInit } from './socket.js';
 import { UdpListener } from './udp_listener.js';
@@ -21,9 +20,7 @@ import { UdpListener } from './udp_listener.js';
 const FIRST_PORT = 32768;
 const LAST_PORT = 60999;
 
-/** RSTs and challenge ACKs a second; Linux challenges 1000 times a second (net.ipv4.tcp_challenge_ack_limit). */
 const RESETS_PER_SECOND = 100;
-const CHALLENGES_PER_SECOND = 1000;
 
 /**
  * An ACK each MiB is far below the window of 1 GiB even with 200 ms of 10 Gbit/s in flight; 200 ms is far below the
@@ -35,6 +32,7 @@ const POLICY = {
   ackInterval: 200,
   initialWindow: 48 << 10,
   queueBytes: 1 << 20,
+  allQueuesBytes: 64 << 20,
   sendQueueBytes: 4 << 20,
   maxPeers: 65_536,
 };
@@ -69,6 +67,8 @@ export interface StackOptions {
   readonly offload?: boolean;
   /** Connections at the same time. Default 65536. */
   readonly maxFlows?: number;
+  /** Connections that one remote address may have opened. Default: a quarter of maxFlows. */
+  readonly maxFlowsPerSource?: number;
   /** Milliseconds without a datagram after which a connection is closed. Default: never. */
   readonly idleTimeout?: number;
   /**
@@ -129,13 +129,15 @@ export class Stack extends EventEmitter<StackEvents> {
   readonly #mtu: number;
   readonly #idleTimeout: number;
   readonly #livenessOptions: LivenessOptions;
-  readonly #cookies = new CookieJar(randomBytes(32));
   readonly #resets = new RateLimit(RESETS_PER_SECOND);
   readonly #host: SocketHost;
   readonly #opening = new Map<string, Opening>();
   readonly #accepting = new Map<string, Accepting>();
   readonly #acceptingFlows = new Map<number, string>();
   readonly #sockets = new Map<string, Socket>();
+  /** Connections that each remote address has opened, by `sourceOf`. */
+  readonly #sources = new Map<string, number>();
+  readonly #maxFlowsPerSource: number;
   /** By flow id. */
   readonly #flows: (Socket | undefined)[] = [];
   readonly #listeners = new Map<number, Listener>();
@@ -156,6 +158,7 @@ export class Stack extends EventEmitter<StackEvents> {
 
   private constructor(options: StackOptions) {
     const { device, addresses, mtu = 1500, offload = true, maxFlows = 65_536, idleTimeout } = options;
+    const { maxFlowsPerSource = Math.ceil(maxFlows / 4) } = options;
     super();
     const { descriptors, virtioHeader, segmentation, name } = openDevice(device, offload);
     this.interfaceName = name;
@@ -163,10 +166,12 @@ export class Stack extends EventEmitter<StackEvents> {
     this.workers = descriptors.length;
     this.#addresses = addresses;
     this.#mtu = mtu;
+    this.#maxFlowsPerSource = maxFlowsPerSource;
     this.#idleTimeout = idleTimeout ?? Infinity;
     this.#livenessOptions = { keepalive: options.keepalive ?? 25_000, silence: options.silence ?? 5000 };
     this.#engine = new Engine({ devices: descriptors, virtioHeader, segmentation, offload, maxFlows, ...POLICY }, {
       segment: (segment) => this.#onSegment(segment),
+      opening: (segment, phantun) => this.#onOpening(segment, phantun ? 'phantun' : 'guise'),
       datagram: (flow, payload) => this.#flows[flow]?.receiveDatagram(payload),
       attached: (flow) => this.#onAttached(flow),
       peer: (peer) => this.#onPeer(peer),
@@ -174,12 +179,8 @@ export class Stack extends EventEmitter<StackEvents> {
     });
     this.#host = {
       engine: this.#engine,
-      challenges: new RateLimit(CHALLENGES_PER_SECOND),
       ignoreReset: options.ignoreReset ?? false,
-      forget: ({ flow, key }) => {
-        this.#sockets.delete(key);
-        this.#flows[flow] = undefined;
-      },
+      forget: (socket) => this.#forget(socket),
     };
     this.#sweep = setInterval(() => this.#look(performance.now()), 1000).unref();
   }
@@ -222,8 +223,17 @@ export class Stack extends EventEmitter<StackEvents> {
    */
   listen({ port, spliced = false }: { port: number; spliced?: boolean }): Listener {
     if (this.#listeners.has(port)) throw systemError('EADDRINUSE', 'listen', { address: this.#addresses[0]!, port });
-    const listener = new Listener({ port, spliced, onClose: () => this.#listeners.delete(port) });
+    const onClose = (): void => {
+      this.#listeners.delete(port);
+      this.#engine.unlisten(port);
+    };
+    const listener = new Listener({ port, spliced, onClose });
     this.#listeners.set(port, listener);
+    this.#engine.listen(port, {
+      guise4: synOptions('guise', this.#maxPayload(4)),
+      guise6: synOptions('guise', this.#maxPayload(6)),
+      phantun: synOptions('phantun', this.#maxPayload(4)),
+    });
     return listener;
   }
 
@@ -265,7 +275,7 @@ export class Stack extends EventEmitter<StackEvents> {
     const open = new ActiveOpen({
       profile,
       iss: profile === 'phantun' ? 0 : randomInt(2 ** 32),
-      mss: this.#maxPayload(remote.address),
+      mss: this.#maxPayload(familyOf(remote.address)),
       limit: timeout,
     });
     const key = tupleKey(tuple);
@@ -286,7 +296,7 @@ export class Stack extends EventEmitter<StackEvents> {
     { sendNext, receiveNext, profile }: Extract<OpenOutcome, { type: 'established' }>,
     { worker = 0, spliced = false }: ConnectOptions,
   ): Socket {
-    const maxPayload = this.#maxPayload(remote.address);
+    const maxPayload = this.#maxPayload(familyOf(remote.address));
     const flow = this.#engine.openFlow(tuple, {
       worker,
       sendNext,
@@ -299,7 +309,7 @@ export class Stack extends EventEmitter<StackEvents> {
     });
     if (flow < 0) throw systemError(flow, 'connect', remote);
     this.#engine.sendControl(flow, ACK);
-    const socket = this.#adopt({ flow, worker, key: tupleKey(tuple), profile, maxPayload, early: [] });
+    const socket = this.#adopt({ flow, worker, key: tupleKey(tuple), profile, maxPayload, early: [], accepted: false });
     socket.watch(this.#livenessOptions, performance.now());
     return socket;
   }
@@ -342,54 +352,36 @@ export class Stack extends EventEmitter<StackEvents> {
     throw systemError('EADDRNOTAVAIL', 'connect', remote);
   }
 
-  #maxPayload(address: string): number {
-    return this.#mtu - (isIPv4(address) ? 20 : 40) - 20;
+  /** IP header and TCP header without options go off. */
+  #maxPayload(family: 4 | 6): number {
+    return this.#mtu - (family === 4 ? 20 : 40) - 20;
   }
 
   #onSegment(segment: Segment): void {
-    const socket = this.#flows[segment.flow] ?? this.#sockets.get(segment.key);
-    if (socket) {
-      if (segment.flow !== 0) socket.receiveSegment(segment, performance.now());
-      return;
-    }
+    if (segment.flow !== 0) return this.#flows[segment.flow]?.receiveSegment(segment);
     const opening = this.#opening.get(segment.key);
     if (opening) return opening.receive(segment);
-    const accepting = this.#accepting.get(segment.key);
-    if (accepting) {
-      if (segment.payload.length > 0) {
-        accepting.early.push(segment.payload.slice());
-        accepting.receiveNext = (segment.seq + segment.payload.length) >>> 0;
-      }
-      return;
-    }
-    this.#onStranger(segment);
-  }
-
-  #onStranger(segment: Segment): void {
-    if (segment.flags & RST) return;
-    const listener = this.#listeners.get(localPort(segment.tuple));
-    if (listener && segment.flags & SYN && !(segment.flags & ACK)) return this.#answerSyn(segment);
-    if (listener && segment.flags & ACK && !(segment.flags & (SYN | FIN)) && this.#accept(listener, segment)) return;
+    // A flow may have come into being after the data plane looked for it.
+    if (this.#sockets.has(segment.key) || segment.flags & RST) return;
     this.#reset(segment);
   }
 
-  #answerSyn(segment: Segment): void {
-    const profile = profileOfSyn(segment.seq, segment.options);
-    const isn = this.#cookies.make(segment.tuple, profile, performance.now());
-    this.#engine.sendSegment(segment.worker, segment.tuple, {
-      flags: SYN | ACK,
-      seq: isn,
-      ack: (segment.seq + 1) >>> 0,
-      options: synOptions(profile, this.#mtu - (isMapped(segment.tuple) ? 40 : 60)),
-    });
+  /** Makes the connection of a cookie that came back: with an empty ACK, or with first data when that was lost. */
+  #onOpening(segment: Segment, profile: Profile): void {
+    const listener = this.#listeners.get(localPort(segment.tuple));
+    if (!listener || this.#sockets.has(segment.key)) return;
+    const accepting = this.#accepting.get(segment.key);
+    if (!accepting) return this.#accept(listener, segment, profile);
+    if (segment.payload.length === 0) return;
+    accepting.early.push(segment.payload.slice());
+    accepting.receiveNext = (segment.seq + segment.payload.length) >>> 0;
   }
 
-  /** Makes the connection of a cookie that came back: with an empty ACK, or with first data when that was lost. */
-  #accept(listener: Listener, segment: Segment): boolean {
-    const profile = this.#cookies.check(segment.tuple, (segment.ack - 1) >>> 0, performance.now());
-    if (!profile) return false;
+  #accept(listener: Listener, segment: Segment, profile: Profile): void {
     const receiveNext = (segment.seq + segment.payload.length) >>> 0;
-    const maxPayload = this.#mtu - (isMapped(segment.tuple) ? 40 : 60);
+    const maxPayload = this.#maxPayload(isMapped(segment.tuple) ? 4 : 6);
+    const source = sourceOf(segment.key);
+    if ((this.#sources.get(source) ?? 0) >= this.#maxFlowsPerSource) return this.#refuse(segment, 'sourceFull');
     const flow = this.#engine.openFlow(segment.tuple, {
       worker: segment.worker,
       sendNext: segment.ack,
@@ -399,12 +391,17 @@ export class Stack extends EventEmitter<StackEvents> {
       guard: false,
       javascript: !listener.spliced,
     });
-    if (flow < 0) return false;
+    if (flow < 0) return this.#refuse(segment, 'flowsFull');
     const early = segment.payload.length > 0 ? [segment.payload.slice()] : [];
     const { worker, key } = segment;
-    this.#accepting.set(key, { listener, flow, worker, key, profile, maxPayload, early, receiveNext });
+    this.#accepting.set(key, { listener, flow, worker, key, profile, maxPayload, early, accepted: true, receiveNext });
     this.#acceptingFlows.set(flow, key);
-    return true;
+    this.#sources.set(source, (this.#sources.get(source) ?? 0) + 1);
+  }
+
+  #refuse(segment: Segment, reason: 'flowsFull' | 'sourceFull'): void {
+    this.#engine.countDrop(reason);
+    this.#reset(segment);
   }
 
   #onAttached(flow: number): void {
@@ -437,6 +434,16 @@ export class Stack extends EventEmitter<StackEvents> {
     this.#sockets.set(init.key, socket);
     this.#flows[init.flow] = socket;
     return socket;
+  }
+
+  #forget({ flow, key, accepted }: Socket): void {
+    this.#sockets.delete(key);
+    this.#flows[flow] = undefined;
+    if (!accepted) return;
+    const source = sourceOf(key);
+    const left = this.#sources.get(source)! - 1;
+    if (left > 0) this.#sources.set(source, left);
+    else this.#sources.delete(source);
   }
 
   /** Tells a stranger that nothing is here, in the form that phantun uses and RFC 9293 §3.5.2 allows. */
@@ -482,6 +489,15 @@ function openDevice(device: TunOptions | DescriptorOptions, offload: boolean): O
 /** IPv4 in its mapped form: the remote address begins at byte 16. */
 function isMapped(tuple: TupleBytes): boolean {
   return tuple[26] === 0xff && tuple[27] === 0xff && tuple.subarray(16, 26).every((byte) => byte === 0);
+}
+
+/** The remote address in a key of `tupleKey`. */
+function sourceOf(key: string): string {
+  return key.slice(16, 32);
+}
+
+function familyOf(address: string): 4 | 6 {
+  return isIPv4(address) ? 4 : 6;
 }
 
 function localPort(tuple: TupleBytes): number {

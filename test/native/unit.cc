@@ -15,7 +15,10 @@
 #include "../../native/packet/segment.h"
 #include "../../native/packet_device.h"
 #include "../../native/segment_run.h"
+#include "../../native/syn_cookie.h"
+#include "../../native/token_bucket.h"
 #include "../../native/tuple_table.h"
+#include "../../native/verdict.h"
 #include "check.h"
 
 using namespace guise;
@@ -323,9 +326,130 @@ void device_tests() {
   });
 }
 
+SegmentView segment_of(uint8_t flags, uint32_t seq, uint32_t ack, std::span<const uint8_t> payload = {}) {
+  SegmentView segment;
+  segment.flags = flags;
+  segment.seq = seq;
+  segment.ack = ack;
+  segment.payload = payload;
+  segment.segment_size = payload.size();
+  return segment;
+}
+
+void verdict_tests() {
+  // Near the wrap of both numbers.
+  const FlowNumbers numbers{.send_next = 100, .receive_next = 0xfffffff0};
+  const Bytes data(10);
+  const auto verdict = [&](uint8_t flags, int64_t seq_offset, int64_t ack_offset, bool with_data = false) {
+    return judge(segment_of(flags, static_cast<uint32_t>(numbers.receive_next + seq_offset),
+                            static_cast<uint32_t>(numbers.send_next + ack_offset), with_data ? data : Bytes{}),
+                 numbers);
+  };
+  constexpr int64_t kWindow = kReceiveWindow, kLate = kLateWindow;
+
+  test("only a RST with the next number resets; one in the window is challenged, others are dropped", [&] {
+    CHECK(verdict(kRst, 0, 0) == Verdict::kReset);
+    CHECK(verdict(kRst | kAck, 0, 12345) == Verdict::kReset);
+    CHECK(verdict(kRst, 1, 0) == Verdict::kChallenge);
+    CHECK(verdict(kRst, kWindow - 1, 0) == Verdict::kChallenge);
+    CHECK(verdict(kRst, kWindow, 0) == Verdict::kOutOfWindow);
+    CHECK(verdict(kRst, -1, 0) == Verdict::kOutOfWindow);
+  });
+
+  test("a SYN is challenged whatever its numbers", [&] {
+    CHECK(verdict(kSyn, 0, 0) == Verdict::kChallenge);
+    CHECK(verdict(kSyn | kAck, 123456, 7) == Verdict::kChallenge);
+  });
+
+  test("datagrams come in from the window, and late ones from shortly before it", [&] {
+    CHECK(verdict(kAck, 0, 0, true) == Verdict::kDeliver);
+    CHECK(verdict(kAck | kPsh, kWindow - 1, -kWindow, true) == Verdict::kDeliver);
+    CHECK(verdict(kAck, kWindow, 0, true) == Verdict::kOutOfWindow);
+    CHECK(verdict(kAck, -kLate, 0, true) == Verdict::kDeliver);
+    CHECK(verdict(kAck, -kLate - 1, 0, true) == Verdict::kOutOfWindow);
+  });
+
+  test("what acknowledges nothing that was sent is dropped", [&] {
+    CHECK(verdict(kAck, 0, 1, true) == Verdict::kBadAck);
+    CHECK(verdict(kAck, 0, -kWindow - 1, true) == Verdict::kBadAck);
+    CHECK(verdict(kPsh, 0, 0, true) == Verdict::kBadAck);
+    CHECK(verdict(kAck, -1, 1) == Verdict::kBadAck);
+    CHECK(verdict(kFin | kAck, 0, 1) == Verdict::kBadAck);
+  });
+
+  test("a keepalive is answered, a plain ACK is not", [&] {
+    CHECK(verdict(kAck, -1, 0) == Verdict::kChallenge);
+    CHECK(verdict(kAck, 0, -50) == Verdict::kNothing);
+  });
+
+  test("a FIN ends also when what came before it is lost, and when it comes again", [&] {
+    CHECK(verdict(kFin | kAck, 0, 0) == Verdict::kFinished);
+    CHECK(verdict(kFin | kAck, 5000, -50) == Verdict::kFinished);
+    CHECK(verdict(kFin | kAck, -1, 0) == Verdict::kFinished);
+    CHECK(verdict(kFin | kAck, -11, 0, true) == Verdict::kFinished);
+    CHECK(verdict(kFin | kAck, -2, 0) == Verdict::kChallenge);
+  });
+
+  test("of random guesses an eighth gets a datagram in, one in 2^32 a RST", [&] {
+    int delivered = 0, reset = 0;
+    for (int i = 0; i < 100'000; ++i) {
+      const auto seq = static_cast<uint32_t>(random_source()), ack = static_cast<uint32_t>(random_source());
+      delivered += judge(segment_of(kAck, seq, ack, data), numbers) == Verdict::kDeliver;
+      reset += judge(segment_of(kRst, seq, ack), numbers) == Verdict::kReset;
+    }
+    CHECK(delivered < 12'500);
+    CHECK(reset <= 1);
+  });
+}
+
+void cookie_tests() {
+  const SynCookies cookies({1, 2});
+  const Tuple tuple{v4(10, 0, 0, 1, 443), v4(10, 0, 0, 2, 50000)};
+
+  test("a cookie is good for its tuple and kind, for 32 to 64 s", [&] {
+    for (const SynKind kind : {SynKind::kGuise, SynKind::kPhantun}) {
+      const uint32_t isn = cookies.make(tuple, kind, 1000);
+      CHECK(cookies.check(tuple, isn, 1000) == kind);
+      CHECK(cookies.check(tuple, isn, 1000 / 32 * 32 + 63) == kind);
+      CHECK(!cookies.check(tuple, isn, 1000 / 32 * 32 + 64));
+      CHECK(!cookies.check(tuple, isn, 1000 - 32));
+      CHECK(!cookies.check(tuple, isn ^ 1, 1000));
+      CHECK(!cookies.check(tuple, isn + 2, 1000));
+    }
+  });
+
+  test("cookies differ by every field of the tuple, by time and by key", [&] {
+    const uint32_t isn = cookies.make(tuple, SynKind::kGuise, 0);
+    CHECK(cookies.make(tuple, SynKind::kGuise, 32) != isn);
+    CHECK(SynCookies({1, 3}).make(tuple, SynKind::kGuise, 0) != isn);
+    for (const Tuple& other : {Tuple{v4(10, 0, 0, 3, 443), tuple.remote}, Tuple{v4(10, 0, 0, 1, 444), tuple.remote},
+                               Tuple{tuple.local, v4(10, 0, 0, 3, 50000)}, Tuple{tuple.local, v4(10, 0, 0, 2, 50001)}}) {
+      CHECK(!cookies.check(other, isn, 0));
+    }
+  });
+}
+
+void token_tests() {
+  test("a bucket gives so many tokens at once, and then so many a second", [] {
+    TokenBucket bucket(100);
+    const uint64_t now = coarse_milliseconds();
+    const auto take_all = [&](uint64_t at) {
+      int taken = 0;
+      while (bucket.take(at)) ++taken;
+      return taken;
+    };
+    CHECK(take_all(now) == 100);
+    CHECK(take_all(now + 50) == 5);
+    CHECK(take_all(now + 60'000) == 100);
+  });
+}
+
 }  // namespace
 
 int main() {
+  verdict_tests();
+  cookie_tests();
+  token_tests();
   checksum_tests();
   codec_tests();
   table_tests();

@@ -28,6 +28,12 @@ t.test('an answer to the last probe saves it, and the waiting begins anew', asyn
   t.same(next(liveness, 7000, { received: 1, sent: 2 })[0], 'probe');
 });
 
+t.test('a datagram that leaves just after the peer was heard counts as unanswered', async (t) => {
+  const liveness = new Liveness(OPTIONS, 0, { received: 0, sent: 0 });
+  t.equal(liveness.check(1000, { received: 1, sent: 1 }), 'fine');
+  t.same(next(liveness, 1000, { received: 1, sent: 1 }), ['probe', 5000]);
+});
+
 t.test('what we send is no sign of life', async (t) => {
   const liveness = new Liveness(OPTIONS, 0, { received: 0, sent: 0 });
   let sent = 0;

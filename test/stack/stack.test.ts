@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import t from 'tap';
 import type { Socket, Stack } from '../../src/index.js';
 import { CLIENT4, SERVER4, SERVER6, stackOnWire, stackPair } from '../support/device.js';
+import { accept, tuple } from '../support/peer.js';
 import { build, read } from '../support/segment.js';
 
 const SYN = 2, RST = 4, ACK = 16;
@@ -111,8 +112,6 @@ t.test('an idle connection is closed on both sides', async (t) => {
   await Promise.all([client.close(), server.close()]);
 });
 
-const tuple = { source: CLIENT4, destination: SERVER4, sourcePort: 40_000, destinationPort: 4567 };
-
 t.test('a SYN leaves no state; first data with the cookie opens and is delivered', async (t) => {
   const [stack, wire] = await stackOnWire();
   const accepted = once(stack.listen({ port: 4567 }), 'connection') as Promise<[Socket]>;
@@ -144,35 +143,12 @@ t.test('strangers get a RST, RSTs get nothing', async (t) => {
 t.test('RSTs to strangers are limited to 100 a second', async (t) => {
   const [stack, wire] = await stackOnWire();
   for (let i = 0; i < 300; i++) wire.write(build({ ...tuple, sourcePort: 1000 + i, seq: 0, ack: 5, flags: ACK }));
-  const accepted = once(stack.listen({ port: 4567 }), 'connection');
-  wire.write(build({ ...tuple, seq: 0, ack: 0, flags: SYN }));
-  let resets = 0;
-  let answer = read(await wire.read());
-  for (; answer.flags & RST; answer = read(await wire.read())) resets++;
-  t.ok(resets >= 100 && resets < 200, `${resets} of 300`);
-  wire.write(build({ ...tuple, seq: 1, ack: answer.seq + 1, flags: ACK }));
-  await accepted;
-  await stack.close();
-  wire[Symbol.dispose]();
-});
-
-t.test('only the exact sequence number resets; a guess inside the window is challenged', async (t) => {
-  const [stack, wire] = await stackOnWire();
-  const accepted = once(stack.listen({ port: 4567 }), 'connection') as Promise<[Socket]>;
-  wire.write(build({ ...tuple, seq: 0, ack: 0, flags: SYN, options: Buffer.from('010303 0e'.replace(' ', ''), 'hex') }));
-  const isn = read(await wire.read()).seq;
-  wire.write(build({ ...tuple, seq: 1, ack: isn + 1, flags: ACK }));
-  const [socket] = await accepted;
-  t.equal(socket.profile, 'phantun');
-  wire.write(build({ ...tuple, seq: 0x9000_0000, ack: 0, flags: RST }));
-  wire.write(build({ ...tuple, seq: 500, ack: 0, flags: RST }));
-  t.match(read(await wire.read()), { flags: ACK, ack: 1 }, 'the challenge');
-  wire.write(build({ ...tuple, seq: 1, ack: 0, flags: SYN }));
-  t.match(read(await wire.read()), { flags: ACK, ack: 1 }, 'a SYN is challenged too');
-  t.notOk(socket.closed);
-  const failed = once(socket, 'error');
-  wire.write(build({ ...tuple, seq: 1, ack: 0, flags: RST }));
-  t.match(await failed, [{ code: 'ECONNRESET' }]);
+  for (let i = 0; i < 100; i++) t.match(read(await wire.read()), { flags: RST | ACK });
+  const { socket } = await accept(stack, wire);
+  socket.send(Buffer.from('end'));
+  let more = 0;
+  while (read(await wire.read()).payload.length === 0) more++;
+  t.ok(more < 100, `${100 + more} of 300`);
   await stack.close();
   wire[Symbol.dispose]();
 });
