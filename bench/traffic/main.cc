@@ -4,6 +4,7 @@
 #include <optional>
 #include <poll.h>
 
+#include "flood.h"
 #include "receiver.h"
 #include "sender.h"
 
@@ -28,6 +29,10 @@ traffic ping --to IP:PORT   round trips to a `peer --echo`
   --flows K                 from K sockets at once; each checks that it gets its own answers
   --fresh                   a new socket for each: the time to set up a flow
   --losses N                end after so many (default: never)
+traffic flood --to IP:PORT   segments with random numbers to a TCP port, each of another source of 10.64.0.0/10
+  --kind syn|ack|rst        (default syn)
+  --from IP[:PORT]          of this source instead
+  --seconds S, --rate N     (default 1, flat out)
 traffic relay --bind IP:PORT --to IP:PORT   passes one peer's datagrams on, as plainly as it can be done
 )";
 
@@ -217,6 +222,27 @@ int run_relay(const Flags& flags) {
   return 0;
 }
 
+int run_flood(const Flags& flags) {
+  FloodPlan plan;
+  const SocketAddress to = parse_address(get(flags, "to", ""));
+  std::memcpy(&plan.to, &to.storage, sizeof plan.to);
+  const std::string kind = get(flags, "kind", "syn");
+  plan.flags = kind == "syn" ? 0x02 : kind == "ack" ? 0x10 : 0x04;
+  if (flags.count("from")) {
+    const std::string& from = flags.at("from");
+    const SocketAddress source = parse_address(from.find(':') == std::string::npos ? from + ":0" : from);
+    sockaddr_in address;
+    std::memcpy(&address, &source.storage, sizeof address);
+    plan.source = address.sin_addr.s_addr;
+    plan.source_port = ntohs(address.sin_port);
+  }
+  plan.seconds = std::stod(get(flags, "seconds", "1"));
+  plan.rate = std::stoull(get(flags, "rate", "0"));
+  const uint64_t sent = Flood(plan).run(stopping);
+  std::printf("{\"sent\":%llu}\n", static_cast<unsigned long long>(sent));
+  return 0;
+}
+
 }  // namespace
 }  // namespace traffic
 
@@ -226,6 +252,7 @@ int main(int argc, char** argv) {
   std::signal(SIGINT, [](int) { traffic::stopping = true; });
   if (mode == "peer") return traffic::run_peer(traffic::parse(argc, argv));
   if (mode == "relay") return traffic::run_relay(traffic::parse(argc, argv));
+  if (mode == "flood") return traffic::run_flood(traffic::parse(argc, argv));
   if (mode == "ping") return traffic::run_ping(traffic::parse(argc, argv));
   std::fputs(traffic::kHelp, stdout);
   return mode == "--help" ? 0 : 2;

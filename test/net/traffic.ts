@@ -73,6 +73,17 @@ export async function startRelay(host: Host, flags: string): Promise<RunningProg
   return running;
 }
 
+/** A flood of strangers' segments from a host on the path; `stop` ends it and says how many it were. */
+export function startFlood(host: Host, flags: string): { stop(): Promise<number> } {
+  const running = host.start(program, ['flood', ...flags.split(' ')]);
+  return {
+    stop: async () => {
+      await running.stop('SIGTERM');
+      return (JSON.parse(running.stdout) as { sent: number }).sent;
+    },
+  };
+}
+
 /** Round trips against a `peer --echo`. */
 export async function ping(host: Host, flags: string): Promise<PingResult> {
   return JSON.parse(await host.run(program, ['ping', ...flags.split(' ')])) as PingResult;
