@@ -66,7 +66,7 @@ export async function flood(track: Track, sender: string, warmUp = WARM_UP): Pro
 export async function kernelTcp({ rig, seconds }: Track, address = '10.0.2.2'): Promise<number> {
   await using sink = rig.server.start('iperf3', ['-s', '-1', '-B', address, '--forceflush']);
   await sink.waitFor(/Server listening/);
-  const report = JSON.parse(await rig.client.run('iperf3', ['-c', address, '-t', `${seconds}`, '-J'])) as {
+  const report = JSON.parse(await rig.client.run('iperf3', ['-c', address, '-t', `${Math.ceil(seconds)}`, '-J'])) as {
     end: { sum_received: { bits_per_second: number } };
   };
   return report.end.sum_received.bits_per_second / 1e9;
