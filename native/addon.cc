@@ -110,6 +110,7 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
     options.policy.send_queue_bytes = number(object, "sendQueueBytes");
     options.policy.max_peers = number(object, "maxPeers");
     engine_ = std::make_unique<Engine>(std::move(options), [wake = wake_] { wake.NonBlockingCall(); });
+    engine_->start();
   }
 
   ~EngineObject() override { Shut(); }

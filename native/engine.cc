@@ -29,9 +29,13 @@ Engine::Engine(Options options, std::function<void()> wake)
   const uint64_t key = random_word();
   for (size_t i = 0; i < devices_.size(); ++i) {
     workers_.push_back(
-        std::make_unique<Worker>(static_cast<uint8_t>(i), devices_, policy_, *counters_, cookies_, key, wake));
+        std::make_unique<Worker>(static_cast<uint8_t>(i), devices_, policy_, *counters_, cookies_, key, wake,
+                                 [this](uint16_t index) -> Worker& { return *workers_[index]; }));
   }
-  for (auto& worker : workers_) worker->start([this](uint16_t index) -> Worker& { return *workers_[index]; });
+}
+
+void Engine::start() {
+  for (auto& worker : workers_) worker->start();
 }
 
 Engine::~Engine() {

@@ -35,6 +35,11 @@ class Engine {
   Engine(Options options, std::function<void()> wake);
   ~Engine();
 
+  // Starts a thread for each worker.
+  void start();
+  // Or, without threads: one round of a worker, which serves what is ready. Returns how many descriptors were.
+  int turn(size_t worker) { return workers_[worker]->turn(0); }
+
   [[nodiscard]] size_t workers() const { return workers_.size(); }
   // Both outlive the engine for as long as JavaScript sees them.
   [[nodiscard]] const std::shared_ptr<EventQueue>& events(size_t worker) const { return workers_[worker]->events(); }

@@ -9,7 +9,8 @@
 namespace guise {
 
 Worker::Worker(uint8_t index, std::vector<std::unique_ptr<PacketDevice>>& devices, const Policy& policy,
-               const CounterSlab& counters, const SynCookies& cookies, uint64_t hash_key, std::function<void()> wake)
+               const CounterSlab& counters, const SynCookies& cookies, uint64_t hash_key, std::function<void()> wake,
+               std::function<Worker&(uint16_t)> sibling)
     : context_(index, devices, policy, counters, hash_key, std::move(wake)),
       uplink_(context_),
       passive_open_(context_, cookies),
@@ -20,6 +21,7 @@ Worker::Worker(uint8_t index, std::vector<std::unique_ptr<PacketDevice>>& device
               owner.release_peer_of(*shared);
             });
           }),
+      sibling_(std::move(sibling)),
       epoll_(::epoll_create1(EPOLL_CLOEXEC)),
       wake_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)),
       timer_(::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC)) {
@@ -30,9 +32,10 @@ Worker::Worker(uint8_t index, std::vector<std::unique_ptr<PacketDevice>>& device
 
 Worker::~Worker() { stop(); }
 
-void Worker::start(std::function<Worker&(uint16_t)> sibling) {
-  sibling_ = std::move(sibling);
-  thread_ = std::thread([this] { run(); });
+void Worker::start() {
+  thread_ = std::thread([this] {
+    while (!stopping_.load(std::memory_order_relaxed)) turn(-1);
+  });
 }
 
 void Worker::stop() {
@@ -69,36 +72,35 @@ void Worker::watch(int fd, void* owner) {
   (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event);
 }
 
-void Worker::run() {
+int Worker::turn(int timeout_ms) {
   std::array<epoll_event, 64> events;
   PacketDevice* device = context_.devices[context_.index].get();
-  while (!stopping_.load(std::memory_order_relaxed)) {
-    const int ready = ::epoll_wait(epoll_.get(), events.data(), events.size(), -1);
-    for (int i = 0; i < ready; ++i) {
-      void* owner = events[i].data.ptr;
-      if (owner == device) {
-        if (device_alive_ && !downlink_.receive(*device)) {
-          device_alive_ = false;
-          (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, device->fd(), nullptr);
-          EventRecord record;
-          record.type = EventType::kDeviceGone;
-          record.worker = context_.index;
-          context_.emit(record);
-        }
-      } else if (owner == &wake_) {
-        uint64_t value;
-        (void)!::read(wake_.get(), &value, sizeof value);
-        take_commands();
-      } else if (owner == &timer_) {
-        on_timer();
-      } else {
-        auto* port = static_cast<UdpPort*>(owner);
-        if (!port->closed) uplink_.receive(*port);
+  const int ready = ::epoll_wait(epoll_.get(), events.data(), events.size(), timeout_ms);
+  for (int i = 0; i < ready; ++i) {
+    void* owner = events[i].data.ptr;
+    if (owner == device) {
+      if (device_alive_ && !downlink_.receive(*device)) {
+        device_alive_ = false;
+        (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, device->fd(), nullptr);
+        EventRecord record;
+        record.type = EventType::kDeviceGone;
+        record.worker = context_.index;
+        context_.emit(record);
       }
+    } else if (owner == &wake_) {
+      uint64_t value;
+      (void)!::read(wake_.get(), &value, sizeof value);
+      take_commands();
+    } else if (owner == &timer_) {
+      on_timer();
+    } else {
+      auto* port = static_cast<UdpPort*>(owner);
+      if (!port->closed) uplink_.receive(*port);
     }
-    removed_.clear();
-    arm_timer();
   }
+  removed_.clear();
+  arm_timer();
+  return ready;
 }
 
 void Worker::arm_timer() {

@@ -20,13 +20,19 @@ class Worker {
  public:
   using Command = std::function<void(Worker&)>;
 
+  // `sibling` finds the worker that owns a flow.
   Worker(uint8_t index, std::vector<std::unique_ptr<PacketDevice>>& devices, const Policy& policy,
-         const CounterSlab& counters, const SynCookies& cookies, uint64_t hash_key, std::function<void()> wake);
+         const CounterSlab& counters, const SynCookies& cookies, uint64_t hash_key, std::function<void()> wake,
+         std::function<Worker&(uint16_t)> sibling);
   ~Worker();
 
-  // Starts the thread; `sibling` finds the worker that owns a flow.
-  void start(std::function<Worker&(uint16_t)> sibling);
+  // Starts the thread.
+  void start();
   void stop();
+
+  // One round: waits `timeout_ms` at most (-1: for ever) for descriptors to be ready, and serves them.
+  // Returns how many were. This worker's thread; any, always the same, where start() is not called.
+  int turn(int timeout_ms);
 
   // Runs a command on this worker's thread, in the order of the calls. Any thread.
   void post(Command command);
@@ -54,7 +60,6 @@ class Worker {
   void send_datagrams(Flow& flow, const std::vector<Datagram>& datagrams);
 
  private:
-  void run();
   void take_commands();
   void arm_timer();
   void on_timer();
