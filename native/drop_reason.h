@@ -13,7 +13,7 @@ enum class DropReason : uint8_t {
   kNotIp,             // neither IPv4 nor IPv6
   kNotTcp,            // ICMP, UDP, … on the device
   kFragment,          // an IP fragment: TCP with DF is never fragmented by an honest peer
-  kBadHeader,         // header lengths that contradict each other
+  kBadHeader,         // header lengths that contradict each other, IPv4 addresses in an IPv6 header
   kBadChecksum,       // IP or TCP checksum wrong
   kEventsFull,        // the control plane is too slow for what arrives
   kHeldFull,          // more first segments than the queue of a flow in set-up takes

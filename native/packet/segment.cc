@@ -53,6 +53,8 @@ DropReason parse_ipv6(std::span<const uint8_t> packet, IpView& out) {
   }
   out.source = Address::from_v6(&packet[8]);
   out.destination = Address::from_v6(&packet[24]);
+  // Mapped addresses stand for IPv4 inside a host, never on the wire: the flow table takes them for IPv4.
+  if (out.source.is_v4() || out.destination.is_v4()) return DropReason::kBadHeader;
   out.tcp = packet.subspan(at, total - at);
   return DropReason::kNone;
 }

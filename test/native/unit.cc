@@ -167,6 +167,19 @@ void codec_tests() {
     CHECK(parse_segment(six, nullptr, view) == DropReason::kTruncated);
   });
 
+  test("an IPv6 packet with an IPv4-mapped address is refused: it is not of the IPv4 flow", [&] {
+    const Bytes six = whole({v6(0xfc, 1, 1), v6(0xfd, 2, 2)}, 1, 2, kAck, {}, hello);
+    const Address& mapped = client.remote.address;
+    for (const size_t at : {8, 24}) {
+      Bytes packet = six;
+      std::ranges::copy(mapped.bytes, packet.begin() + static_cast<ptrdiff_t>(at));
+      VirtioNetHeader offload;
+      offload.flags = VirtioNetHeader::kDataValid;
+      SegmentView view;
+      CHECK(parse_segment(packet, &offload, view) == DropReason::kBadHeader);
+    }
+  });
+
   test("a merged segment is cut at gso_size whatever hdr_len says, and trusted without a checksum pass", [&] {
     Bytes packet = whole(client, 1, 2, kAck, {}, Bytes(3000, 1));
     packet[45] ^= 1;
