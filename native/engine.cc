@@ -40,6 +40,10 @@ void Engine::start() {
 
 Engine::~Engine() {
   for (auto& worker : workers_) worker->stop();
+  // A flow and its UDP peer hold each other.
+  for (const auto& flow : flows_) {
+    if (flow) flow->peer = nullptr;
+  }
 }
 
 std::shared_ptr<Flow> Engine::flow(uint32_t id) const { return id < flows_.size() ? flows_[id] : nullptr; }

@@ -1,14 +1,13 @@
-import { execFileSync } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
 import t from 'tap';
+import { compile } from '../support/compile.js';
 
-const root = fileURLToPath(new URL('../../..', import.meta.url));
-const program = `${root}/build/unit`;
-
-// The native code that needs no Node, under AddressSanitizer and UBSan; each of its cases is a test of this run.
-execFileSync('g++', [
-  '-std=c++20', '-g', '-O1', '-Wall', '-Wextra', '-Wno-missing-field-initializers', '-Werror',
-  '-fsanitize=address,undefined', '-fno-sanitize-recover=all',
-  '-o', program, 'test/native/unit.cc', 'native/packet/segment.cc', 'native/packet_device.cc',
-], { cwd: root, stdio: 'inherit' });
-await t.spawn(program, [], {}, 'native code under AddressSanitizer and UBSan');
+// The native code without Node; each case of a program is a test of this run.
+const names = ['unit', 'engine'];
+const programs = await compile({
+  compiler: 'g++',
+  sanitizers: 'address,undefined',
+  mains: names.map((name) => `test/native/${name}.cc`),
+});
+for (const [index, program] of programs.entries()) {
+  await t.spawn(program, [], {}, `native code under AddressSanitizer and UBSan: ${names[index]}`);
+}

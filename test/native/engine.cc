@@ -1,0 +1,35 @@
+// The engine with its workers and both paths, without Node and without threads; built with AddressSanitizer and UBSan.
+#include "../support/loopback.h"
+#include "check.h"
+#include "engine_rig.h"
+
+using namespace guise;
+
+namespace {
+
+void end_tests() {
+  test("an engine that ends with flows open leaves neither memory nor descriptors", [] {
+    LoopbackSocket application, backend;
+    const size_t before = open_descriptors();
+    {
+      EngineRig rig;
+      const char* syscall = "";
+      const int port = rig.engine->listen_udp(LoopbackSocket::loopback(0), syscall);
+      CHECK(application.send(static_cast<uint16_t>(port), std::vector<uint8_t>{1, 2, 3}, 3));
+      rig.settle();
+      const auto events = rig.events();
+      CHECK(events.size() == 1 && events[0].record.type == EventType::kPeer);
+      CHECK(rig.engine->splice_peer(rig.open(1), events[0].record.id) == 0);
+      CHECK(rig.engine->splice_udp(rig.open(2), backend.endpoint(), {}, syscall) == 0);
+      rig.settle();
+    }
+    CHECK(open_descriptors() == before);
+  });
+}
+
+}  // namespace
+
+int main() {
+  end_tests();
+  return done();
+}

@@ -1,0 +1,101 @@
+// An engine without root: each device is a socketpair whose other end the test holds. No thread runs unless the test
+// starts them.
+#pragma once
+
+#include <dirent.h>
+#include <sys/socket.h>
+
+#include <cstring>
+#include <memory>
+#include <vector>
+
+#include "../../native/engine.h"
+#include "../../native/packet/checksum.h"
+#include "../support/require.h"
+
+struct EngineRig {
+  using Bytes = std::vector<uint8_t>;
+  struct Event {
+    guise::EventRecord record;
+    Bytes payload;
+  };
+
+  explicit EngineRig(uint32_t max_flows = 8, size_t workers = 1) {
+    guise::Engine::Options options;
+    options.max_flows = max_flows;
+    for (size_t i = 0; i < workers; ++i) {
+      int fds[2];
+      REQUIRE(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) == 0);
+      options.devices.emplace_back(fds[0]);
+      wires.emplace_back(fds[1]);
+    }
+    engine = std::make_unique<guise::Engine>(std::move(options), [] {});
+  }
+
+  // 192.168.201.2:443 and a peer's port.
+  static guise::Tuple tuple(uint16_t port) {
+    constexpr uint8_t kHere[] = {192, 168, 201, 2}, kThere[] = {203, 0, 113, 7};
+    return {{guise::Address::from_v4(kHere), 443}, {guise::Address::from_v4(kThere), port}};
+  }
+
+  // An established flow; both sides' next number is 1.
+  uint32_t open(uint16_t port, bool javascript = false) {
+    guise::Engine::FlowOptions options;
+    options.tuple = tuple(port);
+    options.send_next = options.receive_next = 1;
+    options.max_payload = 1460;
+    options.javascript = javascript;
+    const int id = engine->open_flow(options);
+    return id < 0 ? 0 : static_cast<uint32_t>(id);
+  }
+
+  // Puts a segment of the peer's on the device.
+  void put(uint16_t port, uint32_t seq, const Bytes& payload, size_t worker = 0) {
+    const guise::Tuple ours = tuple(port);
+    const guise::SegmentHeader header({ours.remote, ours.local});
+    Bytes packet(header.size() + payload.size());
+    header.write(packet.data(), seq, 1, guise::kAck, {}, payload.size());
+    if (!payload.empty()) std::memcpy(packet.data() + header.size(), payload.data(), payload.size());
+    guise::ChecksumSum sum;
+    sum.add(packet.data() + header.ip_size(), packet.size() - header.ip_size());
+    const uint16_t checksum = sum.checksum();
+    std::memcpy(packet.data() + header.ip_size() + 16, &checksum, sizeof checksum);
+    REQUIRE(::send(wires[worker].get(), packet.data(), packet.size(), 0) >= 0);
+  }
+
+  // Without threads: serves all that is ready.
+  void settle() {
+    for (bool busy = true; busy;) {
+      busy = false;
+      for (size_t worker = 0; worker < wires.size(); ++worker) busy |= engine->turn(worker) > 0;
+    }
+  }
+
+  std::vector<Event> events(size_t worker = 0) {
+    const auto& queue = engine->events(worker);
+    size_t offset = 0;
+    const size_t used = queue->swap(offset);
+    std::vector<Event> all;
+    for (size_t at = offset; at < offset + used; at += all.back().record.size) {
+      Event event;
+      std::memcpy(&event.record, queue->memory() + at, sizeof event.record);
+      const uint8_t* payload = queue->memory() + at + sizeof event.record + event.record.options_size;
+      event.payload.assign(payload, payload + event.record.payload_size);
+      all.push_back(std::move(event));
+    }
+    return all;
+  }
+
+  std::vector<guise::UniqueFd> wires;  // by worker
+  std::unique_ptr<guise::Engine> engine;
+};
+
+// Descriptors that this process has open.
+inline size_t open_descriptors() {
+  DIR* directory = ::opendir("/proc/self/fd");
+  REQUIRE(directory);
+  size_t count = 0;
+  while (::readdir(directory)) ++count;
+  ::closedir(directory);
+  return count;
+}
