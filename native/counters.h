@@ -32,7 +32,8 @@ struct alignas(128) FlowCounters {
   uint64_t sent_batches;
   uint64_t send_next;      // SND.NXT, 32 bits
   uint64_t sent_drops;
-  uint64_t unused[3];
+  uint64_t life;           // how many flows have had this id: events say whose they are
+  uint64_t unused[2];
 };
 static_assert(sizeof(FlowCounters) == 128);
 

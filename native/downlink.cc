@@ -87,7 +87,7 @@ void Downlink::take_established(Flow& flow, const SegmentView& segment) {
     case Verdict::kReset:
     case Verdict::kFinished:
       flush();
-      return context_.emit_segment(EventType::kSegment, flow.id, segment);
+      return context_.emit_segment(EventType::kSegment, flow, segment);
     default:
       break;
   }
@@ -115,7 +115,7 @@ void Downlink::deliver(Flow& flow, const SegmentView& segment) {
       SegmentView one = segment;
       for (size_t at = 0; at < segment.payload.size(); at += segment.segment_size) {
         one.payload = segment.payload.subspan(at, std::min(segment.segment_size, segment.payload.size() - at));
-        context_.emit_segment(EventType::kDatagram, flow.id, one);
+        context_.emit_segment(EventType::kDatagram, flow, one);
       }
       return;
     }

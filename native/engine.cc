@@ -1,7 +1,6 @@
 #include "engine.h"
 
 #include <cerrno>
-#include <cstring>
 #include <random>
 
 namespace guise {
@@ -93,7 +92,7 @@ int Engine::open_flow(const FlowOptions& options) {
   const uint32_t id = free_id();
   if (id == 0) return -ENFILE;
   FlowCounters& counters = counters_->flow(id);
-  std::memset(&counters, 0, sizeof counters);
+  counters = FlowCounters{.life = counters.life + 1};
   counters.send_next = options.send_next;
   counters.receive_next = options.receive_next;
   counters.ack_sent = options.receive_next;

@@ -37,7 +37,7 @@ struct EventRecord {
   uint32_t payload_size = 0;
   uint16_t local_port = 0;
   uint16_t remote_port = 0;
-  uint32_t detail = 0;
+  uint32_t detail = 0;  // of a flow: FlowCounters.life, since its id may be another's when the event is read
   uint8_t local_address[16]{};
   uint8_t remote_address[16]{};
 

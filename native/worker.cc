@@ -144,6 +144,7 @@ void Worker::add_flow(std::shared_ptr<Flow> flow) {
     record.type = EventType::kAttached;
     record.worker = context_.index;
     record.id = flow->id;
+    record.detail = static_cast<uint32_t>(flow->counters.life);
     record.set_tuple(flow->tuple);
     context_.emit(record);
     if (!flow->window_open.load()) guarded_.push_back(flow);

@@ -57,6 +57,9 @@ struct WorkerContext {
     return queue.bytes() + bytes <= policy.queue_bytes && queue.total() + bytes <= policy.all_queues_bytes;
   }
 
+  void emit_segment(EventType type, const Flow& flow, const SegmentView& segment) {
+    emit_segment(type, flow.id, segment, static_cast<uint32_t>(flow.counters.life));
+  }
   void emit_segment(EventType type, uint32_t id, const SegmentView& segment, uint32_t detail = 0) {
     EventRecord record;
     record.type = type;

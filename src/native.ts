@@ -395,12 +395,17 @@ export class Engine {
   }
 
   #dispatch(view: DataView, at: number): void {
+    const type = view.getUint8(at + 4);
     const id = view.getUint32(at + 8, true);
-    switch (view.getUint8(at + 4)) {
+    const detail = view.getUint32(at + 28, true);
+    const ofFlow = type === EVENT_SEGMENT || type === EVENT_DATAGRAM || type === EVENT_ATTACHED;
+    // It waited until its flow had ended and another had got the id.
+    if (ofFlow && detail !== this.#word(id, 13)) return;
+    switch (type) {
       case EVENT_SEGMENT:
         return this.#handlers.segment(readSegment(view, at, id));
       case EVENT_OPENING:
-        return this.#handlers.opening(readSegment(view, at, id), view.getUint32(at + 28, true) === 1);
+        return this.#handlers.opening(readSegment(view, at, id), detail === 1);
       case EVENT_DATAGRAM: {
         const begin = at + RECORD_SIZE + view.getUint8(at + 7);
         const payload = new Uint8Array(view.buffer.slice(begin, begin + view.getUint32(at + 20, true)));

@@ -27,9 +27,31 @@ void end_tests() {
   });
 }
 
+void id_tests() {
+  test("events that still wait when their flow's id is used again are not taken for the new one's", [] {
+    EngineRig rig(1);
+    const FlowCounters& counters = rig.engine->counters()->flow(1);
+    CHECK(rig.open(1, true) == 1);
+    rig.put(1, 1, {1, 2, 3});
+    rig.settle();
+    rig.engine->close_flow(1);
+    rig.settle();
+    CHECK(rig.open(2, true) == 1);
+    rig.put(2, 1, {4, 5, 6});
+    rig.settle();
+    std::vector<EngineRig::Bytes> current;
+    for (const auto& [record, payload] : rig.events()) {
+      CHECK(record.id == 1);
+      if (record.type == EventType::kDatagram && record.detail == counters.life) current.push_back(payload);
+    }
+    CHECK((current == std::vector<EngineRig::Bytes>{{4, 5, 6}}));
+  });
+}
+
 }  // namespace
 
 int main() {
   end_tests();
+  id_tests();
   return done();
 }
