@@ -155,7 +155,7 @@ void Worker::add_flow(std::shared_ptr<Flow> flow) {
 void Worker::remove_flow(const Tuple& tuple) {
   std::shared_ptr<Flow> flow = context_.flows.erase(tuple);
   if (!flow) return;
-  detach(*flow);
+  if (flow->owner == context_.index) detach(*flow);
   removed_.push_back(std::move(flow));
 }
 

@@ -1,4 +1,6 @@
 import { once } from 'node:events';
+import { readdirSync } from 'node:fs';
+import { setImmediate as nextRound } from 'node:timers/promises';
 import t from 'tap';
 import type { Socket, Stack } from '../../src/index.js';
 import { CLIENT4, SERVER4, SERVER6, stackOnWire, stackPair } from '../support/device.js';
@@ -66,6 +68,25 @@ t.test('reset ends the peer with ECONNRESET', async (t) => {
   here.resetAndDestroy();
   const [error] = await failed;
   t.match(error, { code: 'ECONNRESET', address: CLIENT4 });
+  await Promise.all([client.close(), server.close()]);
+});
+
+t.test('what is reset leaves no socket of UDP behind, whichever worker hears of it first', { timeout: 30_000 }, async (t) => {
+  const [client, server] = await stackPair({ workers: 2 });
+  const descriptors = (): number => readdirSync('/proc/self/fd').length;
+  const before = descriptors();
+  const listener = server.listen({ port: 4567, spliced: true });
+  for (let i = 0; i < 200; i++) {
+    const accepted = once(listener, 'connection') as Promise<[Socket]>;
+    const here = await client.connect({ address: SERVER4, port: 4567, worker: 1 });
+    const [there] = await accepted;
+    there.spliceUdp({ address: '127.0.0.1', port: 9 });
+    const failed = once(there, 'error');
+    here.resetAndDestroy();
+    await failed;
+  }
+  while (descriptors() > before) await nextRound();
+  t.equal(descriptors(), before);
   await Promise.all([client.close(), server.close()]);
 });
 

@@ -9,6 +9,8 @@ export const { socketpair } = createRequire(import.meta.url)(addon) as { socketp
 
 export interface PairOptions extends Partial<Omit<StackOptions, 'device' | 'addresses'>> {
   readonly virtioHeader?: boolean;
+  /** Of each stack. Default 1. */
+  readonly workers?: number;
 }
 
 export const CLIENT4 = '10.1.0.1';
@@ -16,12 +18,15 @@ export const SERVER4 = '10.1.0.2';
 export const CLIENT6 = 'fd01::1';
 export const SERVER6 = 'fd01::2';
 
-/** Two stacks on the two ends of a socketpair. */
-export async function stackPair({ virtioHeader = false, ...options }: PairOptions = {}): Promise<[Stack, Stack]> {
-  const [a, b] = socketpair();
+/** Two stacks on the two ends of socketpairs, one a worker. */
+export async function stackPair({
+  virtioHeader = false, workers = 1, ...options
+}: PairOptions = {}): Promise<[Stack, Stack]> {
+  const pairs = Array.from({ length: workers }, () => socketpair());
+  const device = (end: 0 | 1): StackOptions['device'] => ({ descriptors: pairs.map((pair) => pair[end]), virtioHeader });
   return [
-    await Stack.open({ ...options, device: { descriptors: [a], virtioHeader }, addresses: [CLIENT4, CLIENT6] }),
-    await Stack.open({ ...options, device: { descriptors: [b], virtioHeader }, addresses: [SERVER4, SERVER6] }),
+    await Stack.open({ ...options, device: device(0), addresses: [CLIENT4, CLIENT6] }),
+    await Stack.open({ ...options, device: device(1), addresses: [SERVER4, SERVER6] }),
   ];
 }
 
