@@ -18,9 +18,7 @@ Engine::Engine(Options options, std::function<void()> wake)
     : policy_(options.policy),
       counters_(std::make_shared<CounterSlab>(size_t{options.max_flows} + 1)),
       cookies_({random_word(), random_word()}),
-      closing_(size_t{options.max_flows} + 1) {
-  flows_.resize(closing_.size());
-  for (uint32_t id = 1; id <= options.max_flows; ++id) free_ids_.push_back(id);
+      max_flows_(options.max_flows) {
   for (UniqueFd& fd : options.devices) {
     devices_.push_back(std::make_unique<PacketDevice>(std::move(fd), options.virtio_header,
                                                       options.virtio_header && options.segmentation, *counters_));
@@ -78,14 +76,22 @@ void Engine::unlisten(uint16_t port) {
 }
 
 uint32_t Engine::free_id() {
-  // The id that was closed first comes first; one that some worker still forgets goes to the end again.
-  for (size_t tries = free_ids_.size(); tries > 0; --tries) {
-    const uint32_t id = free_ids_.front();
-    free_ids_.pop_front();
-    if (closing_[id].expired()) return id;
-    free_ids_.push_back(id);
+  const auto reclaim = [this](const Closing& each) {
+    if (!each.flow.expired()) return false;
+    free_ids_.push_back(each.id);
+    return true;
+  };
+  while (!closing_.empty() && reclaim(closing_.front())) closing_.pop_front();
+  // Low ids first: memory is touched for as many flows as there are at once.
+  if (free_ids_.empty() && flows_.size() <= max_flows_) {
+    flows_.emplace_back();
+    return static_cast<uint32_t>(flows_.size() - 1);
   }
-  return 0;
+  if (free_ids_.empty()) std::erase_if(closing_, reclaim);
+  if (free_ids_.empty()) return 0;
+  const uint32_t id = free_ids_.back();
+  free_ids_.pop_back();
+  return id;
 }
 
 int Engine::open_flow(const FlowOptions& options) {
@@ -97,7 +103,9 @@ int Engine::open_flow(const FlowOptions& options) {
   counters.receive_next = options.receive_next;
   counters.ack_sent = options.receive_next;
   counters.peer_ack = options.send_next;
-  auto flow = std::make_shared<Flow>(options.tuple, id, options.owner, counters, counters_->engine().waiting_bytes);
+  // Not make_shared: what `closing_` holds would keep all of its memory.
+  const std::shared_ptr<Flow> flow(
+      new Flow(options.tuple, id, options.owner, counters, counters_->engine().waiting_bytes));
   flow->push = options.push;
   flow->max_payload = options.max_payload;
   flow->send_next = options.send_next;
@@ -115,8 +123,7 @@ void Engine::close_flow(uint32_t id) {
   const std::shared_ptr<Flow> closing = flow(id);
   if (!closing) return;
   flows_[id] = nullptr;
-  closing_[id] = closing;
-  free_ids_.push_back(id);
+  closing_.push_back({id, closing});
   for (auto& worker : workers_) {
     worker->post([tuple = closing->tuple](Worker& each) { each.remove_flow(tuple); });
   }

@@ -74,9 +74,16 @@ class Engine {
   const SynCookies cookies_;
   std::vector<std::unique_ptr<PacketDevice>> devices_;
   std::vector<std::unique_ptr<Worker>> workers_;
-  std::vector<std::shared_ptr<Flow>> flows_;    // by id, from 1 on
-  std::deque<uint32_t> free_ids_;
-  std::vector<std::weak_ptr<Flow>> closing_;    // by id: an id is used again when no worker knows its flow any more
+  // An id is used again when no worker knows its flow any more.
+  struct Closing {
+    uint32_t id;
+    std::weak_ptr<Flow> flow;
+  };
+
+  const size_t max_flows_;
+  std::vector<std::shared_ptr<Flow>> flows_{1};  // by id, from 1 on
+  std::vector<uint32_t> free_ids_;
+  std::deque<Closing> closing_;  // in the order of their ends
 };
 
 }  // namespace guise
