@@ -15,7 +15,9 @@
 #include "../../native/packet/segment.h"
 #include "../../native/packet_device.h"
 #include "../../native/segment_run.h"
+#include "../../native/syn_cookie.h"
 #include "../../native/tuple_table.h"
+#include "../../native/verdict.h"
 
 using namespace guise;
 
@@ -82,6 +84,23 @@ const std::map<std::string, Case> kCases = {
          if (parse_segment(*packet, &offload, view) != DropReason::kNone) std::abort();
          sink = view.segment_size;
        };
+     }},
+    {"verdict on a datagram",
+     [] {
+       auto segment = std::make_shared<SegmentView>();
+       segment->flags = kAck;
+       auto next = std::make_shared<uint32_t>(0);
+       auto data = std::make_shared<std::vector<uint8_t>>(kDatagram);
+       segment->payload = *data;
+       return [segment, next, data] {
+         segment->seq = *next += kDatagram;
+         sink = static_cast<size_t>(judge(*segment, {.send_next = 0, .receive_next = segment->seq}));
+       };
+     }},
+    {"answer to a SYN: its cookie",
+     [] {
+       auto next = std::make_shared<uint16_t>(0);
+       return [next, cookies = SynCookies({1, 2})] { sink = cookies.make(tuple_of((*next)++), SynKind::kGuise, 7); };
      }},
     {"look-up among 1000 flows",
      [] {
