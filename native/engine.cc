@@ -132,6 +132,7 @@ void Engine::close_flow(uint32_t id) {
 int Engine::splice_peer(uint32_t id, uint32_t peer_id) {
   const std::shared_ptr<Flow> found = flow(id);
   if (!found) return -ENOENT;
+  if (std::exchange(found->spliced, true)) return -EISCONN;
   owner_of(*found).post([found, peer_id](Worker& worker) { worker.splice_peer(found, peer_id); });
   return 0;
 }
@@ -144,10 +145,13 @@ void Engine::unsplice_peer(uint32_t id) {
 
 int Engine::splice_udp(uint32_t id, const Endpoint& remote, std::vector<Datagram> datagrams, const char*& syscall) {
   const std::shared_ptr<Flow> found = flow(id);
+  syscall = "connect";
   if (!found) return -ENOENT;
+  if (found->spliced) return -EISCONN;
   UniqueFd fd;
   const int error = UdpPort::connect(remote, policy_.offload, fd, syscall);
   if (error) return error;
+  found->spliced = true;
   auto port = std::make_shared<UdpPort>(std::move(fd), true, policy_.offload, *counters_);
   owner_of(*found).post([found, port, datagrams = std::move(datagrams)](Worker& worker) {
     worker.splice_port(found, port, datagrams);

@@ -54,6 +54,7 @@ class Engine {
   // A flow's id, or -ENFILE when there are as many as allowed.
   int open_flow(const FlowOptions& options);
   void close_flow(uint32_t id);
+  // A flow is spliced once in its life, by one of these: -EISCONN when it was.
   int splice_peer(uint32_t id, uint32_t peer_id);
   void unsplice_peer(uint32_t id);
   // 0, or -errno and the call that failed.

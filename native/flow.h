@@ -52,6 +52,7 @@ struct Flow : std::enable_shared_from_this<Flow> {
   std::atomic<bool> window_open{true};
   uint32_t initial_window_end = 0;  // SND.NXT may not pass it before
 
+  bool spliced = false;  // to a UDP peer or endpoint, now or before; the JavaScript thread's
   // Bytes that JavaScript gave and the owner has not taken yet.
   std::atomic<size_t> posted_bytes{0};
 

@@ -79,6 +79,7 @@ const MENDS: Record<string, Record<string, string>> = {
     EADDRNOTAVAIL: 'The stack has no free port or no address of this family.',
     ENETUNREACH: 'No route to this network; see `ip route`.',
     ENFILE: 'As many connections as allowed are open.',
+    EISCONN: 'The connection is spliced already; a connection is spliced once.',
     EMFILE: 'Too many open files; raise the limit with `ulimit -n`.',
   },
   listen: { EADDRINUSE: 'Another program has this TCP port (see `ss -ltnp`); stop it or choose another with --local.' },

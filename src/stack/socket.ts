@@ -150,7 +150,7 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
   /**
    * From now on datagrams come from and go to a UDP endpoint, through a UDP socket of this flow's own.
    *
-   * @throws {GuiseError} with the system's code when no socket can be had
+   * @throws {GuiseError} with the system's code when no socket can be had; EISCONN when it is spliced already
    */
   spliceUdp(remote: Endpoint): void {
     this.#sendUnsent();

@@ -48,10 +48,30 @@ void id_tests() {
   });
 }
 
+void splice_tests() {
+  test("a flow is spliced once; what the first endpoint sends is carried on", [] {
+    LoopbackSocket backend, other;
+    EngineRig rig;
+    const char* syscall = "";
+    const uint32_t id = rig.open(1);
+    CHECK(rig.engine->splice_udp(id, backend.endpoint(), {{1}}, syscall) == 0);
+    CHECK(rig.engine->splice_udp(id, other.endpoint(), {{2}}, syscall) == -EISCONN);
+    CHECK(rig.engine->splice_peer(id, 1) == -EISCONN);
+    rig.settle();
+    uint16_t port = 0;
+    CHECK(backend.receive(port).size() == 1);
+    CHECK(!other.receive(port).data());
+    CHECK(backend.send(port, std::vector<uint8_t>{3, 4}, 2));
+    rig.settle();
+    CHECK(rig.engine->counters()->flow(id).sent_datagrams == 1);
+  });
+}
+
 }  // namespace
 
 int main() {
   end_tests();
+  splice_tests();
   id_tests();
   return done();
 }
