@@ -184,8 +184,9 @@ void Worker::splice_peer(const std::shared_ptr<Flow>& flow, uint32_t peer_id) {
 }
 
 void Worker::unsplice_peer(Flow& flow) {
+  if (!flow.peer || flow.peer->port->connected) return;
   const std::shared_ptr<Peer> peer = std::move(flow.peer);
-  if (peer) peer->flow = nullptr;
+  peer->flow = nullptr;
 }
 
 void Worker::splice_port(const std::shared_ptr<Flow>& flow, std::shared_ptr<UdpPort> port,

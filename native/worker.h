@@ -47,7 +47,8 @@ class Worker {
   void remove_flow(const Tuple& tuple);
   // Binds a waiting UDP peer to a flow: what waits goes out, replies go back to it.
   void splice_peer(const std::shared_ptr<Flow>& flow, uint32_t peer_id);
-  // Takes a flow's UDP peer away, which stays: what it sends waits for the next flow.
+  // Takes a flow's UDP peer away, which stays: what it sends waits for the next flow. An endpoint of splice_port goes
+  // only with its flow.
   void unsplice_peer(Flow& flow);
   // Binds a flow to a connected port; `datagrams` came before the flow was in the table.
   void splice_port(const std::shared_ptr<Flow>& flow, std::shared_ptr<UdpPort> port,
