@@ -13,6 +13,8 @@
         "native/packet/segment.cc",
         "native/packet_device.cc",
         "native/passive_open.cc",
+        "native/privileges.cc",
+        "native/system_call_filter.cc",
         "native/tun_device.cc",
         "native/udp_port.cc",
         "native/uplink.cc",

@@ -8,6 +8,8 @@
 #include <memory>
 
 #include "engine.h"
+#include "privileges.h"
+#include "system_call_filter.h"
 #include "tun_device.h"
 
 namespace guise {
@@ -295,9 +297,22 @@ Napi::Value OpenTun(const Napi::CallbackInfo& info) {
   return result;
 }
 
+// (mask): what is left of it, or -errno.
+Napi::Value LimitCapabilities(const Napi::CallbackInfo& info) {
+  uint64_t kept = 0;
+  const int error = limit_capabilities(info[0].As<Napi::Number>().Uint32Value(), kept);
+  return Napi::Number::New(info.Env(), error ? error : static_cast<double>(kept));
+}
+
+Napi::Value FilterSystemCalls(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), filter_system_calls());
+}
+
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("Engine", EngineObject::Define(env));
   exports.Set("openTun", Napi::Function::New(env, OpenTun));
+  exports.Set("limitCapabilities", Napi::Function::New(env, LimitCapabilities));
+  exports.Set("filterSystemCalls", Napi::Function::New(env, FilterSystemCalls));
   auto reasons = Napi::Array::New(env);
   for (size_t i = 0; i < kDropReasonNames.size(); ++i) {
     reasons.Set(static_cast<uint32_t>(i), std::string(kDropReasonNames[i]));

@@ -137,6 +137,8 @@ interface Addon {
   readonly Engine: new (options: EngineOptions, wake: () => void) => NativeEngine;
   readonly dropReasons: readonly string[];
   openTun(name: string, queues: number, offload: boolean): OpenTunResult | { errno: number; syscall: string };
+  limitCapabilities(mask: number): number;
+  filterSystemCalls(): number;
 }
 
 function load(): Addon {
@@ -152,6 +154,15 @@ const addon = load();
 
 /** Opens the queues of a TUN interface; an errno and the failed call when the kernel refuses. */
 export const openTun = addon.openTun;
+
+/**
+ * Leaves every thread of this process, for good, no capability but those of a mask: bit n is capability n of
+ * linux/capability.h, 0 to 31. What is left of it, or -errno.
+ */
+export const limitCapabilities = addon.limitCapabilities;
+
+/** no_new_privs, and a filter of system calls for this process and what it starts, for good: 0, or -errno. */
+export const filterSystemCalls = addon.filterSystemCalls;
 
 // Layout of EngineCounters and FlowCounters in native/counters.h, in 64-bit words.
 const ENGINE_WORDS = 64;

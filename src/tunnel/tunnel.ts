@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { refuseBusyTun } from '../host/tun_interface.js';
 import { setUpHostNetwork } from '../host/network.js';
+import { dropPrivileges } from '../host/privileges.js';
 import { Stack } from '../stack/stack.js';
 import type { GuiseError } from '../errors.js';
 import { wireGuardMtu } from './mtu.js';
@@ -39,11 +40,15 @@ export interface Part {
 /** Milliseconds before a tunnel whose interface was deleted is set up again. */
 const REOPEN_WAIT = 500;
 
-/** Runs until the signal aborts; then everything is undone. An interface that somebody deletes is made again. */
+/**
+ * Runs until the signal aborts; then everything is undone. An interface that somebody deletes is made again. Whatever
+ * needs more rights than that comes before: this process gives up all others.
+ */
 export async function runTunnel(part: Part): Promise<void> {
   const { log, signal } = part.options;
+  const privileges = dropPrivileges();
   for (;;) {
-    const lost = await runOnce(part);
+    const lost = await runOnce(part, privileges);
     if (!lost) return;
     log.warn(`${lost.message} Setting it up again.`);
     await delay(REOPEN_WAIT, undefined, { signal }).catch(() => {});
@@ -51,7 +56,8 @@ export async function runTunnel(part: Part): Promise<void> {
 }
 
 /** The reason for which the tunnel ended before it was asked to, or undefined. */
-async function runOnce({ role, options, port, title, family, liveness, ipv6, start }: Part): Promise<GuiseError | undefined> {
+async function runOnce(part: Part, privileges: string): Promise<GuiseError | undefined> {
+  const { role, options, port, title, family, liveness, ipv6, start } = part;
   const { log, signal, mtu } = options;
   if (options.tun) await refuseBusyTun(options.tun);
   await using stack = await Stack.open({
@@ -76,7 +82,7 @@ async function runOnce({ role, options, port, title, family, liveness, ipv6, sta
     ...(port === undefined ? {} : { port }),
   });
   start(stack);
-  for (const line of [...title, ...network.done, mtuLine(mtu, family), offloadLine(stack)]) log.info(line);
+  for (const line of [...title, ...network.done, privileges, mtuLine(mtu, family), offloadLine(stack)]) log.info(line);
   const watch = setInterval(watchDrops(stack, log.warn.bind(log)), WATCH_INTERVAL);
   log.info(`ready (pid ${process.pid})`);
   const lost = await endOf(stack, signal);
