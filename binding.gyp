@@ -14,6 +14,7 @@
         "native/packet_device.cc",
         "native/passive_open.cc",
         "native/privileges.cc",
+        "native/ruleset_generation.cc",
         "native/system_call_filter.cc",
         "native/tun_device.cc",
         "native/udp_port.cc",

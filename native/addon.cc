@@ -9,6 +9,7 @@
 
 #include "engine.h"
 #include "privileges.h"
+#include "ruleset_generation.h"
 #include "system_call_filter.h"
 #include "tun_device.h"
 
@@ -308,11 +309,16 @@ Napi::Value FilterSystemCalls(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), filter_system_calls());
 }
 
+Napi::Value RulesetGeneration(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), static_cast<double>(ruleset_generation()));
+}
+
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("Engine", EngineObject::Define(env));
   exports.Set("openTun", Napi::Function::New(env, OpenTun));
   exports.Set("limitCapabilities", Napi::Function::New(env, LimitCapabilities));
   exports.Set("filterSystemCalls", Napi::Function::New(env, FilterSystemCalls));
+  exports.Set("rulesetGeneration", Napi::Function::New(env, RulesetGeneration));
   auto reasons = Napi::Array::New(env);
   for (size_t i = 0; i < kDropReasonNames.size(); ++i) {
     reasons.Set(static_cast<uint32_t>(i), std::string(kDropReasonNames[i]));

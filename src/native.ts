@@ -139,6 +139,7 @@ interface Addon {
   openTun(name: string, queues: number, offload: boolean): OpenTunResult | { errno: number; syscall: string };
   limitCapabilities(mask: number): number;
   filterSystemCalls(): number;
+  rulesetGeneration(): number;
 }
 
 function load(): Addon {
@@ -163,6 +164,9 @@ export const limitCapabilities = addon.limitCapabilities;
 
 /** no_new_privs, and a filter of system calls for this process and what it starts, for good: 0, or -errno. */
 export const filterSystemCalls = addon.filterSystemCalls;
+
+/** A number that every change of the nftables ruleset changes, or -errno; needs CAP_NET_ADMIN. */
+export const rulesetGeneration = addon.rulesetGeneration;
 
 // Layout of EngineCounters and FlowCounters in native/counters.h, in 64-bit words.
 const ENGINE_WORDS = 64;

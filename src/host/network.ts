@@ -1,9 +1,11 @@
-/** Everything that a tunnel needs of the host's network, undone when disposed or when the process dies. */
+/** Everything that a tunnel needs of the host's network: kept so, and undone when disposed or when the process dies. */
 import { readFile } from 'node:fs/promises';
 import { systemError } from '../errors.js';
-import { installFirewall, rules, type FirewallOptions } from './firewall.js';
+import { Firewall } from './firewall.js';
+import { rules, type FirewallOptions } from './firewall_rules.js';
 import { enableForwarding } from './forwarding.js';
 import { Janitor } from './janitor.js';
+import { Keeper, type Kept } from './keeper.js';
 import { configureTun, type TunAddresses } from './tun_interface.js';
 
 export interface HostNetworkOptions {
@@ -14,6 +16,8 @@ export interface HostNetworkOptions {
   readonly firewall: boolean;
   /** The server's TCP port. */
   readonly port?: number;
+  /** Told what others had undone. */
+  readonly warn: (sentence: string) => void;
 }
 
 export interface HostNetwork extends AsyncDisposable {
@@ -23,23 +27,25 @@ export interface HostNetwork extends AsyncDisposable {
 
 /** @throws {GuiseError} EADDRINUSE when a program listens on the server's port, which NAT would cut off */
 export async function setUpHostNetwork(options: HostNetworkOptions): Promise<HostNetwork> {
-  const { tun, addresses, mtu, port } = options;
+  const { tun, addresses, mtu, port, warn } = options;
   if (port !== undefined) await refusePortInUse(port);
   const janitor = new Janitor();
-  const undo: AsyncDisposable[] = [janitor];
+  const kept: Kept[] = options.firewall ? [new Firewall(firewallOptions(options), janitor)] : [];
+  const undo: AsyncDisposable[] = [janitor, ...kept];
   const dispose = async (): Promise<void> => {
     for (const each of undo.splice(0).reverse()) await each[Symbol.asyncDispose]();
   };
   try {
     await configureTun(tun, addresses, mtu);
     const changed = await enableForwarding(janitor, addresses.peer6 !== undefined);
-    const firewallDone = await setUpFirewall(options, janitor, undo);
     const { local4, peer4, local6, peer6 } = addresses;
     const done = [
       `interface ${tun}: ${local4} -> ${peer4}${local6 ? `, ${local6} -> ${peer6}` : ''}, MTU ${mtu}`,
       `forwarding: ${changed.length > 0 ? `switched on ${changed.join(', ')}` : 'was on'}`,
-      ...firewallDone,
     ];
+    for (const part of kept) done.push(...(await part.ensure()));
+    undo.push(new Keeper(kept, warn));
+    if (!options.firewall) done.push(...neededRules(options));
     return { done, [Symbol.asyncDispose]: dispose };
   } catch (error) {
     await dispose();
@@ -47,23 +53,12 @@ export async function setUpHostNetwork(options: HostNetworkOptions): Promise<Hos
   }
 }
 
-async function setUpFirewall(
-  { role, tun, addresses: { peer4, peer6 }, firewall, port }: HostNetworkOptions,
-  janitor: Janitor,
-  undo: AsyncDisposable[],
-): Promise<string[]> {
-  const wanted: FirewallOptions = {
-    role, tun, peer4, ...(peer6 === undefined ? {} : { peer6 }), ...(port === undefined ? {} : { port }),
-  };
-  if (!firewall) {
-    return ['firewall: left alone; these rules are needed (nft -f):', ...rules(wanted).split('\n')];
-  }
-  const installed = await installFirewall(wanted, janitor);
-  undo.push(installed);
-  const nat = role === 'client' ? `masquerade of ${peer4}` : `TCP port ${port} to ${peer4}`;
-  const done = [`firewall: ${nat}, in an nftables table that goes with this process`];
-  if (installed.opened.length > 0) done.push(`firewall: let ${tun} through ${installed.opened.join(', ')}`);
-  return done;
+function firewallOptions({ role, tun, addresses: { peer4, peer6 }, port }: HostNetworkOptions): FirewallOptions {
+  return { role, tun, peer4, ...(peer6 === undefined ? {} : { peer6 }), ...(port === undefined ? {} : { port }) };
+}
+
+function neededRules(options: HostNetworkOptions): string[] {
+  return ['firewall: left alone; these rules are needed (nft -f):', ...rules(firewallOptions(options)).split('\n')];
 }
 
 /** A listening TCP socket shows in /proc/net/tcp as state 0A, its port in hexadecimal. */

@@ -79,6 +79,7 @@ async function runOnce(part: Part, privileges: string): Promise<GuiseError | und
     },
     mtu,
     firewall: options.firewall,
+    warn: (sentence) => log.warn(sentence),
     ...(port === undefined ? {} : { port }),
   });
   start(stack);
