@@ -1,25 +1,66 @@
-/** Lets the kernel forward between the TUN and the network; the janitor puts back what was. */
-import { readFile, writeFile } from 'node:fs/promises';
+/** Lets the kernel forward between the TUN and the network; what was is put back when no guise needs it any more. */
+import { readFileSync } from 'node:fs';
 import { GuiseError } from '../errors.js';
-import type { Janitor } from './janitor.js';
+import { Guard } from './guard.js';
+import type { Kept } from './keeper.js';
 
-/** @returns the sysctls that were changed */
-export async function enableForwarding(janitor: Janitor, ipv6: boolean): Promise<string[]> {
-  const changed = await enable(janitor, 'net.ipv4.ip_forward');
-  if (!ipv6) return changed;
-  return [...changed, ...(await enable(janitor, 'net.ipv6.conf.all.forwarding'))];
+/**
+ * Those guises for which a sysctl was switched on share a lock on its file, which is another one in each network
+ * namespace; the lock goes with its holder. The last to let go has the file for itself, and switches it off. A sysctl
+ * that is on while nobody has the lock is none of our business. The second try is for a guise that has just asked.
+ */
+const HOLD = `
+exec 9<"$1"
+if [ "$(cat "$1")" != 0 ] && flock -n 9; then echo free; exit; fi
+flock -s 9
+if [ "$(cat "$1")" != 0 ]; then echo shared
+elif echo 1 >"$1"; then echo switched
+else exit 1; fi
+read -r end
+flock -u 9
+flock -n 9 || { sleep 0.2; flock -n 9; } && echo 0 >"$1"`;
+
+export class Forwarding implements Kept {
+  readonly #sysctls: readonly string[];
+  readonly #guards = new Map<string, Guard>();
+
+  constructor(ipv6: boolean) {
+    this.#sysctls = ['net.ipv4.ip_forward', ...(ipv6 ? ['net.ipv6.conf.all.forwarding'] : [])];
+  }
+
+  async ensure(): Promise<string[]> {
+    const first = this.#guards.size === 0;
+    const switched: string[] = [];
+    for (const sysctl of this.#sysctls) {
+      const guard = this.#guards.get(sysctl);
+      if (guard && isOn(sysctl)) continue;
+      await guard?.[Symbol.asyncDispose]();
+      if (await this.#switchOn(sysctl)) switched.push(sysctl);
+    }
+    if (switched.length === 0) return first ? ['forwarding: was on'] : [];
+    return [`forwarding: switched on ${switched.join(', ')}${first ? '' : ' again: it had been switched off'}`];
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const guard of this.#guards.values()) await guard[Symbol.asyncDispose]();
+  }
+
+  /** Whether it was off. */
+  async #switchOn(sysctl: string): Promise<boolean> {
+    const guard = new Guard(HOLD, pathOf(sysctl));
+    this.#guards.set(sysctl, guard);
+    const answer = await guard.answer();
+    if (answer !== '') return answer === 'switched';
+    const mend = `run \`sysctl -w ${sysctl}=1\` on the host, or run as root`;
+    throw new GuiseError('ERR_GUISE_SETUP', `Forwarding is off and cannot be switched on here: ${mend}.`);
+  }
 }
 
-async function enable(janitor: Janitor, sysctl: string): Promise<string[]> {
-  const path = `/proc/sys/${sysctl.replaceAll('.', '/')}`;
-  const before = (await readFile(path, 'utf8').catch(() => '1')).trim();
-  if (before !== '0') return [];
-  try {
-    await writeFile(path, '1');
-  } catch (cause) {
-    const mend = `run \`sysctl -w ${sysctl}=1\` on the host, or run as root`;
-    throw new GuiseError('ERR_GUISE_SETUP', `Forwarding is off and cannot be switched on here: ${mend}.`, { cause });
-  }
-  janitor.add(`echo ${before} > ${path}`);
-  return [sysctl];
+function pathOf(sysctl: string): string {
+  return `/proc/sys/${sysctl.replaceAll('.', '/')}`;
+}
+
+/** The file is none on a disk: reading it takes no time. */
+function isOn(sysctl: string): boolean {
+  return readFileSync(pathOf(sysctl), 'utf8').trim() !== '0';
 }

@@ -1,39 +1,19 @@
-/**
- * Undoes what the kernel does not undo by itself, however this process ends: a child shell that waits for its standard
- * input to close, which SIGKILL of the parent does too.
- */
-import { spawn, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
+/** Runs shell commands when it is disposed, or when this process dies. */
+import { Guard } from './guard.js';
 
-export class Janitor {
-  #child: ChildProcess | undefined;
+export class Janitor implements AsyncDisposable {
+  #guard: Guard | undefined;
 
   /** Adds a shell command; the last added runs first. Quote its words with `quote`. */
   add(command: string): void {
-    this.#child ??= this.#start();
-    this.#child.stdin!.write(`${command}\n`);
+    // `tac` collects the lines until the end of input, and gives them out from the last.
+    this.#guard ??= new Guard('tac | sh >/dev/null 2>&1');
+    this.#guard.write(command);
   }
 
   /** Runs the commands and waits for their end. */
   async [Symbol.asyncDispose](): Promise<void> {
-    const child = this.#child;
-    if (!child) return;
-    this.#child = undefined;
-    const ended = child.exitCode === null ? once(child, 'exit') : undefined;
-    child.ref();
-    child.stdin!.end();
-    await ended;
-  }
-
-  #start(): ChildProcess {
-    // `tac` collects the lines until the end of input, and gives them out from the last.
-    const child = spawn('/bin/sh', ['-c', 'trap "" INT TERM HUP; tac | sh 2>/dev/null'], {
-      stdio: ['pipe', 'ignore', 'ignore'],
-      detached: true,
-    });
-    child.unref();
-    (child.stdin as unknown as { unref(): void }).unref();
-    return child;
+    await this.#guard?.[Symbol.asyncDispose]();
   }
 }
 

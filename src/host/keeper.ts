@@ -1,9 +1,12 @@
 /** Looks each second whether others have undone what was set up, and sets it up again. */
 import { setTimeout as delay } from 'node:timers/promises';
 
+/** Milliseconds. */
 const INTERVAL = 1000;
 /** Failures in a row until they are told: while somebody changes rules, one that has gone in between is no news. */
 const FAILURES = 3;
+/** Milliseconds until the next try then. */
+const LONG_INTERVAL = 30_000;
 
 /** A part of the host's set-up that others may undo. */
 export interface Kept extends AsyncDisposable {
@@ -34,7 +37,8 @@ export class Keeper implements AsyncDisposable {
   async #keep(part: Kept, warn: (sentence: string) => void): Promise<void> {
     const { signal } = this.#controller;
     let failures = 0;
-    while (await delay(INTERVAL, true, { signal, ref: false }).catch(() => false)) {
+    const wait = (): number => (failures < FAILURES ? INTERVAL : LONG_INTERVAL);
+    while (await delay(wait(), true, { signal, ref: false }).catch(() => false)) {
       try {
         for (const sentence of await part.ensure()) warn(sentence);
         failures = 0;

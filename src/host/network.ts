@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { systemError } from '../errors.js';
 import { Firewall } from './firewall.js';
 import { rules, type FirewallOptions } from './firewall_rules.js';
-import { enableForwarding } from './forwarding.js';
+import { Forwarding } from './forwarding.js';
 import { Janitor } from './janitor.js';
 import { Keeper, type Kept } from './keeper.js';
 import { configureTun, type TunAddresses } from './tun_interface.js';
@@ -30,19 +30,16 @@ export async function setUpHostNetwork(options: HostNetworkOptions): Promise<Hos
   const { tun, addresses, mtu, port, warn } = options;
   if (port !== undefined) await refusePortInUse(port);
   const janitor = new Janitor();
-  const kept: Kept[] = options.firewall ? [new Firewall(firewallOptions(options), janitor)] : [];
+  const kept: Kept[] = [new Forwarding(addresses.peer6 !== undefined)];
+  if (options.firewall) kept.push(new Firewall(firewallOptions(options), janitor));
   const undo: AsyncDisposable[] = [janitor, ...kept];
   const dispose = async (): Promise<void> => {
     for (const each of undo.splice(0).reverse()) await each[Symbol.asyncDispose]();
   };
   try {
     await configureTun(tun, addresses, mtu);
-    const changed = await enableForwarding(janitor, addresses.peer6 !== undefined);
     const { local4, peer4, local6, peer6 } = addresses;
-    const done = [
-      `interface ${tun}: ${local4} -> ${peer4}${local6 ? `, ${local6} -> ${peer6}` : ''}, MTU ${mtu}`,
-      `forwarding: ${changed.length > 0 ? `switched on ${changed.join(', ')}` : 'was on'}`,
-    ];
+    const done = [`interface ${tun}: ${local4} -> ${peer4}${local6 ? `, ${local6} -> ${peer6}` : ''}, MTU ${mtu}`];
     for (const part of kept) done.push(...(await part.ensure()));
     undo.push(new Keeper(kept, warn));
     if (!options.firewall) done.push(...neededRules(options));

@@ -1,0 +1,91 @@
+import t from 'tap';
+import { run, type RunningProgram } from './process.js';
+import { noRig, Rig, type Host } from './rig.js';
+import { ping, startPeer } from './traffic.js';
+
+const skip = noRig() ?? false;
+const FIRST = ['--local', '4567', '--remote', '127.0.0.1:7000'];
+const SECOND = [
+  '--local', '4568', '--remote', '127.0.0.1:7000', '--tun-local', '192.168.202.1', '--tun-peer', '192.168.202.2',
+  '--tun-local6', 'fcca::1', '--tun-peer6', 'fcca::2',
+];
+const CLIENT = ['--local', '127.0.0.1:5000', '--remote'];
+
+async function forwarding(host: Host): Promise<string> {
+  const files = ['/proc/sys/net/ipv4/ip_forward', '/proc/sys/net/ipv6/conf/all/forwarding'];
+  return (await host.run('cat', files)).trim().replace('\n', ' ');
+}
+
+async function setForwarding(host: Host, value: 0 | 1): Promise<void> {
+  await host.sysctl('net.ipv4.ip_forward', value);
+  await host.sysctl('net.ipv6.conf.all.forwarding', value);
+}
+
+async function pids(host: Host): Promise<string[]> {
+  return (await run('ip', ['netns', 'pids', host.name])).split('\n').filter((line) => line !== '');
+}
+
+/** A server that is ready, and its process with all that it started. */
+async function startServer(host: Host, args: string[]): Promise<{ server: RunningProgram; family: string[] }> {
+  const before = await pids(host);
+  const server = await host.guise('server', args);
+  return { server, family: (await pids(host)).filter((pid) => !before.includes(pid)) };
+}
+
+/** Waits until all processes are gone, so that all that they undo is undone. */
+async function gone(host: Host, family: string[]): Promise<void> {
+  while ((await pids(host)).some((pid) => family.includes(pid)));
+}
+
+t.test('forwarding stays on for as long as one of two servers needs it', { skip, timeout: 120_000 }, async (t) => {
+  await using rig = await Rig.create();
+  const host = rig.server;
+  for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
+    for (const [kind, order] of [['first', [0, 1]], ['second', [1, 0]]] as const) {
+      await setForwarding(host, 0);
+      const servers = [await startServer(host, FIRST), await startServer(host, SECOND)];
+      t.match(servers[0]!.server.output, /forwarding: switched on net.ipv4.ip_forward, net.ipv6.conf.all.forwarding/);
+      t.match(servers[1]!.server.output, /forwarding: was on/);
+      const [goes, stays] = [servers[order[0]]!, servers[order[1]]!];
+      await goes.server.stop(signal);
+      await gone(host, goes.family);
+      t.equal(await forwarding(host), '1 1', `the ${kind} ended by ${signal}`);
+      const client = await rig.client.guise('client', [...CLIENT, `10.0.2.2:${order[1] ? 4568 : 4567}`]);
+      const echo = await startPeer(host, '--bind 127.0.0.1:7000 --echo');
+      t.equal((await ping(rig.client, '--to 127.0.0.1:5000 --count 5')).lost, 0, 'the other one still carries');
+      await Promise.all([echo.stop(), client.stop()]);
+      t.notMatch(stays.server.output, /again/, 'and has had nothing to mend');
+      await stays.server.stop(signal);
+      await gone(host, stays.family);
+      t.equal(await forwarding(host), '0 0', 'as it was');
+    }
+  }
+});
+
+t.test('two servers that are killed at once leave forwarding as it was', { skip, timeout: 120_000 }, async (t) => {
+  await using rig = await Rig.create();
+  const host = rig.server;
+  for (const before of [0, 1] as const) {
+    await setForwarding(host, before);
+    const servers = [await startServer(host, FIRST), await startServer(host, SECOND)];
+    await Promise.all(servers.map(({ server }) => server.stop('SIGKILL')));
+    await gone(host, servers.flatMap(({ family }) => family));
+    t.equal(await forwarding(host), `${before} ${before}`);
+  }
+});
+
+t.test('forwarding that somebody switches off is switched on again', { skip, timeout: 60_000 }, async (t) => {
+  await using rig = await Rig.create();
+  await setForwarding(rig.server, 1);
+  const server = await rig.server.guise('server', FIRST);
+  await rig.client.guise('client', [...CLIENT, '10.0.2.2:4567']);
+  await startPeer(rig.server, '--bind 127.0.0.1:7000 --echo');
+  t.match(server.output, /forwarding: was on/);
+  for (const times of [0, 1]) {
+    await setForwarding(rig.server, 0);
+    await server.waitFor(/forwarding: switched on .*net.ipv4.ip_forward.* again: it had been switched off/, times);
+    t.equal((await ping(rig.client, '--to 127.0.0.1:5000 --count 5')).lost, 0);
+  }
+  t.equal(await server.stop(), 0);
+  t.equal(await forwarding(rig.server), '0 0', 'as somebody wanted it');
+});
