@@ -93,7 +93,7 @@ void Downlink::take_established(Flow& flow, const SegmentView& segment) {
   }
   count(flow.counters.received_any);
   if (verdict == Verdict::kChallenge) return challenge(flow);
-  std::atomic_ref(flow.counters.peer_ack).store(segment.ack, std::memory_order_relaxed);
+  flow.take_ack(segment.ack);
   if (!flow.window_open.load(std::memory_order_relaxed) && !flow.window_open.exchange(true)) opened_(flow);
   if (verdict != Verdict::kNothing) take_datagrams(flow, segment);
 }

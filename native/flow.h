@@ -71,7 +71,15 @@ struct Flow : std::enable_shared_from_this<Flow> {
   std::atomic<uint32_t> strays{0};
 
   [[nodiscard]] FlowNumbers numbers() const {
-    return {send_next.load(std::memory_order_relaxed), receive_next.load(std::memory_order_relaxed)};
+    return {send_next.load(std::memory_order_relaxed), receive_next.load(std::memory_order_relaxed), peer_ack()};
+  }
+
+  [[nodiscard]] uint32_t peer_ack() const {
+    return static_cast<uint32_t>(std::atomic_ref(counters.peer_ack).load(std::memory_order_relaxed));
+  }
+
+  void take_ack(uint32_t ack) {
+    if (ahead(ack, peer_ack()) > 0) std::atomic_ref(counters.peer_ack).store(ack, std::memory_order_relaxed);
   }
 
   // Takes the numbers of a segment that ends at `end`. Late segments do not move RCV.NXT back.
@@ -87,9 +95,8 @@ struct Flow : std::enable_shared_from_this<Flow> {
   // After an outage the peer may have sent more than a window. Whether this datagram outside of it is the last of
   // enough in a row, each of which acknowledges what only somebody who sees the connection knows.
   bool believes_stray(const SegmentView& segment) {
-    constexpr uint32_t kEnough = 8, kReordering = 1 << 20;
-    const auto acknowledged = static_cast<uint32_t>(std::atomic_ref(counters.peer_ack).load(std::memory_order_relaxed));
-    if (ahead(segment.ack, acknowledged - kReordering) < 0) return false;
+    constexpr uint32_t kEnough = 8;
+    if (!acknowledges_what_was_sent(segment.ack, numbers(), kFinLateWindow)) return false;
     const bool in_a_row = segment.seq == stray_next.load(std::memory_order_relaxed);
     const uint32_t datagrams = static_cast<uint32_t>(segment.datagrams());
     const uint32_t before = in_a_row ? strays.load(std::memory_order_relaxed) : 0;

@@ -94,7 +94,7 @@ const std::map<std::string, Case> kCases = {
        segment->payload = *data;
        return [segment, next, data] {
          segment->seq = *next += kDatagram;
-         sink = static_cast<size_t>(judge(*segment, {.send_next = 0, .receive_next = segment->seq}));
+         sink = static_cast<size_t>(judge(*segment, {.send_next = 0, .receive_next = segment->seq, .peer_ack = 0}));
        };
      }},
     {"answer to a SYN: its cookie",
