@@ -23,7 +23,7 @@ struct alignas(128) FlowCounters {
   uint64_t received_batches;
   uint64_t receive_next;   // RCV.NXT, 32 bits
   uint64_t ack_sent;       // the last ACK number sent, 32 bits
-  uint64_t peer_ack;       // the highest ACK number received, 32 bits
+  uint64_t peer_ack;       // the last ACK number received, 32 bits
   uint64_t received_drops;
   uint64_t received_any;   // segments of any kind: signs of life
   // UDP or JavaScript -> device

@@ -78,9 +78,8 @@ struct Flow : std::enable_shared_from_this<Flow> {
     return static_cast<uint32_t>(std::atomic_ref(counters.peer_ack).load(std::memory_order_relaxed));
   }
 
-  void take_ack(uint32_t ack) {
-    if (ahead(ack, peer_ack()) > 0) std::atomic_ref(counters.peer_ack).store(ack, std::memory_order_relaxed);
-  }
+  // The last one, not the highest: phantun answers a probe by what it said last, and goes back with it.
+  void take_ack(uint32_t ack) { std::atomic_ref(counters.peer_ack).store(ack, std::memory_order_relaxed); }
 
   // Takes the numbers of a segment that ends at `end`. Late segments do not move RCV.NXT back.
   void advance(uint32_t end) {

@@ -19,7 +19,7 @@ enum class Verdict : uint8_t {
   kBadAck,       // acknowledges what was never sent, or nothing
 };
 
-// SND.NXT, RCV.NXT, and the highest SEG.ACK so far.
+// SND.NXT, RCV.NXT, and the last SEG.ACK.
 struct FlowNumbers {
   uint32_t send_next;
   uint32_t receive_next;
