@@ -2,11 +2,7 @@
 import { PROFILES } from '../heats.js';
 import { charts } from './charts.js';
 import { judgedGoals, noise, subject, tables, type Report } from './report.js';
-
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
-  return [line(head), line(head.map((_, index) => (index === 0 ? '---' : '---:'))), ...rows.map(line)].join('\n');
-}
+import { markdownTable } from './table.js';
 
 export function markdownReport(report: Report): string {
   const goals = judgedGoals(report).map(({ goal, median, spread, verdict }) => [
@@ -17,7 +13,7 @@ export function markdownReport(report: Report): string {
     const body = rows.map(({ contender, median, least, most, ratio }) => [
       contender, median.toFixed(digits), `${least.toFixed(digits)} to ${most.toFixed(digits)}`, ratio?.toFixed(2) ?? '',
     ]);
-    return `### ${title} (${PROFILES[profile].title})\n\n${table(['', unit, 'spread', '/ straight UDP'], body)}`;
+    return `### ${title} (${PROFILES[profile].title})\n\n${markdownTable(['', unit, 'spread', '/ straight UDP'], body)}`;
   });
   const failures = report.results.failures.map(({ contender, heat, reason }) => `- ${contender} in "${heat}": ${reason}\n`);
   return `<!-- Written by \`npm run bench\`. -->
@@ -26,13 +22,13 @@ export function markdownReport(report: Report): string {
 ${subject(report)}. ${noise(report)}.
 Absolute figures belong to that machine; ratios of one run are what counts. "Unclear": the goal lies inside the spread.
 
-${table(["goals: medians of the rounds' ratios", '', 'spread', 'goal', ''], goals)}
+${markdownTable(["goals: medians of the rounds' ratios", '', 'spread', 'goal', ''], goals)}
 
 ${charts(report).map(({ name, title }) => `![${title}](charts/${name}.svg)`).join('\n')}
 
 ## How each was set up
 
-${table(['', ''], report.contenders.map(({ name, tuning }) => [name, tuning]))}
+${markdownTable(['', ''], report.contenders.map(({ name, tuning }) => [name, tuning]))}
 ${report.missing.map(({ name, reason }) => `\nNot raced: ${name}, ${reason}.`).join('')}
 ${failures.length > 0 ? `\nFailed:\n\n${failures.join('')}` : ''}
 ## All figures
