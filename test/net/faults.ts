@@ -47,6 +47,7 @@ export const FAULTS: readonly Fault[] = [
   { name: 'address change of the client', inject: changeAddress },
   ...both((part) => `TUN of the ${part} deleted`, ({ rig }, part) => deleteTun(rig[part])),
   ...both((part) => `firewall flushed on the ${part}`, ({ rig }, part) => rig[part].nft('flush ruleset')),
+  ...both((part) => `firewall of the ${part} reloaded, forwards nothing`, ({ rig }, part) => closeFirewall(rig[part])),
   { name: 'backend restarted', lasts: { random: [0.5, 3], measured: 2 }, inject: stopBackend },
   { name: 'black hole', inject: swallow },
   { name: 'RST injected', inject: injectResets },
@@ -105,6 +106,13 @@ async function changeAddress({ rig: { client } }: Scene): Promise<void> {
 async function deleteTun(host: Host): Promise<void> {
   const [name] = (await host.run('ip', ['-br', 'link', 'show', 'type', 'tun'])).split(' ');
   await host.run('ip', ['link', 'delete', name!]);
+}
+
+/** As the reload of somebody else's firewall: all rules go, and a forward chain comes whose policy is to drop. */
+async function closeFirewall(host: Host): Promise<Undo> {
+  await host.nft(`flush ruleset
+    table inet stranger { chain forward { type filter hook forward priority filter; policy drop; }; }`);
+  return () => host.nft('delete table inet stranger');
 }
 
 async function stopBackend(scene: Scene): Promise<Undo> {
