@@ -10,3 +10,8 @@ export function encodeAddress(address: string): Uint8Array {
 export function decodeAddress(bytes: Uint8Array): string {
   return ipaddr.process(ipaddr.fromByteArray(Array.from(bytes)).toString()).toString();
 }
+
+/** The one spelling of an address that is used here: the kernel's. */
+export function normalAddress(address: string): string {
+  return decodeAddress(encodeAddress(address));
+}

@@ -1,6 +1,7 @@
 /** Addresses and ports as people write them. */
 import { lookup } from 'node:dns/promises';
 import { isIP, isIPv6 } from 'node:net';
+import { normalAddress } from './address_bytes.js';
 import type { Endpoint } from './endpoint.js';
 import { GuiseError, UsageError } from './errors.js';
 
@@ -52,7 +53,7 @@ export function parseEndpoint(text: string): Endpoint {
 export async function resolve({ host, port }: HostPort, family?: 4 | 6): Promise<[Endpoint, ...Endpoint[]]> {
   try {
     const found = await lookup(host, { all: true, ...(family === undefined ? {} : { family }) });
-    return found.map(({ address }) => ({ address, port })) as [Endpoint, ...Endpoint[]];
+    return found.map(({ address }) => ({ address: normalAddress(address), port })) as [Endpoint, ...Endpoint[]];
   } catch (cause) {
     const { code = 'ENOTFOUND' } = cause as NodeJS.ErrnoException;
     const what = family === undefined ? 'address' : `IPv${family} address`;

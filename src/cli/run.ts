@@ -1,11 +1,9 @@
 /** From a command line to an exit code: 0 done, 1 failed, 2 wrong usage. Never a stack trace. */
-import { setMaxListeners } from 'node:events';
 import { GuiseError, UsageError } from '../errors.js';
 
 /** Runs a program until it ends or a signal asks for it; a second signal ends it at once. */
 export async function runProgram(program: (signal: AbortSignal) => Promise<void>): Promise<void> {
   const controller = new AbortController();
-  setMaxListeners(Infinity, controller.signal); // every connection that is being opened listens
   for (const [signal, number] of [['SIGINT', 2], ['SIGTERM', 15]] as const) {
     process.on(signal, () => {
       if (controller.signal.aborted) process.exit(128 + number);

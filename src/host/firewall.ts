@@ -6,7 +6,7 @@ import { quote, type Janitor } from './janitor.js';
 import type { Kept } from './keeper.js';
 import { OwnedTable } from './owned_table.js';
 
-/** Where the rules change all the time: the part of the time that looks at them take, and how many ms they may ahead. */
+/** Where rules change all the time, looks at them take this part of it, and up to so many milliseconds ahead. */
 const SHARE = 0.002;
 const AHEAD = 1000;
 
@@ -52,7 +52,7 @@ export class Firewall implements Kept {
     return `firewall: ${nat}, in an nftables table that goes with this process${again}`;
   }
 
-  /** A chain of ours cannot overrule a drop in somebody else's (Docker, ufw, firewalld); rules in front of theirs do. */
+  /** A chain of ours cannot overrule a drop in somebody else's (Docker, ufw); rules in front of theirs do. */
   async #open({ family, table, name }: Chain): Promise<string[]> {
     const { tun } = this.#options;
     const mark = `comment "guise ${tun}"`;
@@ -87,7 +87,7 @@ async function closedChains(): Promise<Chain[]> {
     .filter(({ hook, type, policy }) => hook === 'forward' && type === 'filter' && policy === 'drop');
 }
 
-/** Removes the marked rules of a chain: by their mark, because a table that is made anew gives the same handles again. */
+/** Removes the marked rules of a chain. By their mark: a table that is made anew gives the same handles again. */
 function removal(chain: string, mark: string): string {
   const deletion = `s|.*# handle |delete rule ${chain} handle |`;
   return `nft -a list chain ${chain} | grep -F ${quote(mark)} | sed ${quote(deletion)} | nft -f -`;

@@ -1,6 +1,6 @@
 /**
- * A child shell that undoes what the kernel does not undo by itself, however this process ends: it waits for its standard
- * input to close, which SIGKILL of the parent does too.
+ * A child shell that undoes what the kernel does not undo by itself, however this process ends: it waits for its
+ * standard input to close, which SIGKILL of the parent does too.
  */
 import { spawn, type ChildProcessByStdio } from 'node:child_process';
 import { once } from 'node:events';

@@ -1,6 +1,6 @@
 /** The host's end of the TUN interface: its addresses, its MTU, up. All of it goes with the interface. */
 import { readFile } from 'node:fs/promises';
-import { decodeAddress, encodeAddress } from '../address_bytes.js';
+import { normalAddress } from '../address_bytes.js';
 import { GuiseError } from '../errors.js';
 import { run } from './command.js';
 
@@ -44,13 +44,8 @@ async function isConfigured(name: string, addresses: TunAddresses, mtu: number):
   if (!state || state.mtu !== mtu || !state.flags.includes('UP')) return false;
   const { local4, peer4, local6, peer6 } = addresses;
   const has = (local: string, peer: string): boolean =>
-    state.addr_info.some((each) => each.local === normal(local) && each.address === normal(peer));
+    state.addr_info.some((each) => each.local === normalAddress(local) && each.address === normalAddress(peer));
   return has(local4, peer4) && (!local6 || !peer6 || has(local6, peer6));
-}
-
-/** The spelling that the kernel uses. */
-function normal(address: string): string {
-  return decodeAddress(encodeAddress(address));
 }
 
 /**

@@ -147,6 +147,12 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
     this.#host.engine.splicePeer(this.flow, peer.id);
   }
 
+  /** What the UDP peer sends waits from now on, for another connection; what comes here still goes to it. */
+  unsplicePeer(): void {
+    this.#hasPeer = false;
+    this.#host.engine.unsplicePeer(this.flow);
+  }
+
   /**
    * From now on datagrams come from and go to a UDP endpoint, through a UDP socket of this flow's own.
    *
@@ -255,7 +261,7 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
   /** Does what the connection wants. `receiveNext` is behind the peer's FIN, which takes a number. */
   #apply({ send, wait, ended, forget }: ConnectionStep, receiveNext?: number): void {
     const failed = ended !== undefined && ended !== 'closed';
-    if (failed && this.#hasPeer) this.#host.engine.unsplicePeer(this.flow);
+    if (failed && this.#hasPeer) this.unsplicePeer();
     if (send) this.#sendControl(send, receiveNext);
     if (wait !== undefined) this.#wait(wait);
     if (failed && this.listenerCount('error') > 0) {

@@ -1,4 +1,5 @@
-/** The server as a client knows it: a name whose addresses may change, and ways to reach one of them. */
+/** What --remote names: addresses that may change, and ways to reach one of them. */
+import { isIP } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { resolve, type HostPort } from '../addresses.js';
 import type { Endpoint } from '../endpoint.js';
@@ -7,19 +8,27 @@ import type { ConnectOptions, Stack } from '../stack/stack.js';
 
 /** Milliseconds for which addresses are good: many connections are opened again at once. */
 const FRESH = 2000;
+/** Milliseconds that a connection waits for addresses: the resolver may be behind the tunnel that is down. */
+const PATIENCE = 2000;
 /** Milliseconds that an address has before the next is tried beside it: RFC 8305 §5, "Connection Attempt Delay". */
 const HEAD_START = 250;
+
+type Endpoints = readonly [Endpoint, ...Endpoint[]];
 
 export class Remote {
   readonly #name: HostPort;
   readonly #family: 4 | 6 | undefined;
-  #known: readonly Endpoint[];
-  #asked = performance.now();
+  #known: Endpoints;
+  /** What the look-up before the last came with. */
+  #before: Endpoints;
+  #askedAt = performance.now();
+  #lookUp: Promise<void> | undefined;
 
-  private constructor(name: HostPort, family: 4 | 6 | undefined, known: readonly Endpoint[]) {
+  private constructor(name: HostPort, family: 4 | 6 | undefined, known: Endpoints) {
     this.#name = name;
     this.#family = family;
     this.#known = known;
+    this.#before = known;
   }
 
   /** @throws {GuiseError} when the name has no address */
@@ -28,23 +37,54 @@ export class Remote {
   }
 
   /** The addresses as last resolved. */
-  get known(): readonly Endpoint[] {
+  get known(): Endpoints {
     return this.#known;
   }
 
-  /** Opens a connection to the first address that answers. The name is resolved again; if that fails, the old ones do. */
-  async connect(stack: Stack, options: Omit<ConnectOptions, 'address' | 'port'>): Promise<Socket> {
-    if (performance.now() - this.#asked > FRESH) {
-      this.#asked = performance.now();
-      this.#known = await resolve(this.#name, this.#family).catch(() => this.#known);
+  /** The addresses, resolved again if that was a while ago; the old ones when the resolver fails or takes long. */
+  async fresh(): Promise<Endpoints> {
+    if (performance.now() - this.#askedAt > FRESH) void this.#resolve();
+    if (this.#lookUp) await Promise.race([this.#lookUp, delay(PATIENCE, undefined, { ref: false })]);
+    return this.#known;
+  }
+
+  /** Resolves the name each `interval` milliseconds and calls `onLookUp` then. An address instead of a name stays. */
+  async watch({ interval, signal, onLookUp }: {
+    interval: number;
+    signal: AbortSignal;
+    onLookUp: () => void;
+  }): Promise<void> {
+    if (isIP(this.#name.host)) return;
+    while (await delay(interval, true, { signal, ref: false }).catch(() => false)) {
+      await this.#resolve();
+      onLookUp();
     }
-    return connectAny(stack, this.#known, options);
+  }
+
+  /** Whether the last two look-ups came without an address. */
+  hasLost(address: string): boolean {
+    return ![...this.#before, ...this.#known].some((each) => each.address === address);
+  }
+
+  /** Opens a connection to the first address that answers. */
+  async connect(stack: Stack, options: Omit<ConnectOptions, 'address' | 'port'>): Promise<Socket> {
+    return connectAny(stack, await this.fresh(), options);
+  }
+
+  #resolve(): Promise<void> {
+    this.#lookUp ??= (async () => {
+      this.#askedAt = performance.now();
+      const found = await resolve(this.#name, this.#family).catch(() => undefined);
+      if (found) [this.#before, this.#known] = [this.#known, found];
+      this.#lookUp = undefined;
+    })();
+    return this.#lookUp;
   }
 }
 
 async function connectAny(
   stack: Stack,
-  endpoints: readonly Endpoint[],
+  endpoints: Endpoints,
   options: Omit<ConnectOptions, 'address' | 'port'>,
 ): Promise<Socket> {
   if (endpoints.length === 1) return stack.connect({ ...endpoints[0]!, ...options });

@@ -1,5 +1,5 @@
 /** What client and server do alike: open the stack, set up the host, say so, watch for drops, undo all of it. */
-import { once } from 'node:events';
+import { once, setMaxListeners } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { refuseBusyTun } from '../host/tun_interface.js';
 import { setUpHostNetwork } from '../host/network.js';
@@ -33,8 +33,8 @@ export interface Part {
   readonly liveness?: { readonly keepalive: number; readonly silence: number };
   /** IPv6 addresses on the TUN. */
   readonly ipv6: boolean;
-  /** Called with the open stack; what it starts ends with the stack. */
-  readonly start: (stack: Stack) => void;
+  /** Called with the open stack; what it starts ends when `signal` aborts, with the stack. */
+  readonly start: (stack: Stack, signal: AbortSignal) => void;
 }
 
 /** Milliseconds before a tunnel whose interface was deleted is set up again. */
@@ -82,11 +82,14 @@ async function runOnce(part: Part, privileges: string): Promise<GuiseError | und
     warn: (sentence) => log.warn(sentence),
     ...(port === undefined ? {} : { port }),
   });
-  start(stack);
+  const running = new AbortController();
+  setMaxListeners(Infinity, running.signal); // every connection that is being opened listens
+  start(stack, running.signal);
   for (const line of [...title, ...network.done, privileges, mtuLine(mtu, family), offloadLine(stack)]) log.info(line);
   const watch = setInterval(watchDrops(stack, log.warn.bind(log)), WATCH_INTERVAL);
   log.info(`ready (pid ${process.pid})`);
   const lost = await endOf(stack, signal);
+  running.abort();
   clearInterval(watch);
   if (lost) return lost;
   const open = [...stack.sockets].length;

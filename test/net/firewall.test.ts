@@ -48,7 +48,9 @@ t.test('a firewall that is flushed, reloaded or started later lets the tunnel th
   t.match(left, /iifname "elsewhere" counter .*accept/, 'and no other removed, although its handle was ours once');
 });
 
-t.test('nobody can change the table, and it comes back when its holder is killed', { skip, timeout: 60_000 }, async (t) => {
+t.test('nobody can change the table, and it comes back when its holder is killed', {
+  skip, timeout: 60_000,
+}, async (t) => {
   await using rig = await Rig.create();
   const server = await rig.server.guise('server', SERVER);
   await rig.client.guise('client', CLIENT);

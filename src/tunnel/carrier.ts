@@ -1,0 +1,125 @@
+/** Carries one UDP peer on one connection after the other, until one is closed in order. */
+import { setTimeout as delay } from 'node:timers/promises';
+import { formatEndpoint } from '../endpoint.js';
+import type { UdpPeer } from '../native.js';
+import type { ConnectionLog } from '../observe/log.js';
+import type { Socket } from '../stack/socket.js';
+import type { Stack } from '../stack/stack.js';
+import type { UdpListener } from '../stack/udp_listener.js';
+import type { ClientOptions } from './options.js';
+import type { Remote } from './remote.js';
+
+/** Milliseconds before a failed connection is tried again: doubled each time, half to one and a half of it. */
+const FIRST_WAIT = 250;
+const LONGEST_WAIT = 4000;
+/** Milliseconds that an attempt to connect again may take: SYNs at 0, 1 and 3 s, then from another port. */
+const RETRY_TIMEOUT = 5000;
+/**
+ * Milliseconds for which a connection that has been replaced still delivers. WireGuard answers within 10 s what it only
+ * receives (its KEEPALIVE_TIMEOUT), and thereby leads the other end to the new one.
+ */
+const DRAIN = 12_000;
+
+/** What the carriers of a client share. */
+export interface CarrierContext {
+  readonly stack: Stack;
+  readonly udp: UdpListener;
+  readonly remote: Remote;
+  readonly options: ClientOptions;
+  readonly log: ConnectionLog;
+  /** Aborts with the stack. */
+  readonly signal: AbortSignal;
+}
+
+export class Carrier {
+  readonly #context: CarrierContext;
+  readonly #peer: UdpPeer;
+  readonly #onEnd: () => void;
+  /** The connection that carries, if there is one. */
+  #socket: Socket | undefined;
+  /** When the last one was lost, or the first could not be had. */
+  #failedAt: number | undefined;
+  #moving = false;
+
+  /** @param onEnd called when nothing carries the peer any more, and its next datagram makes it new */
+  constructor(context: CarrierContext, peer: UdpPeer, onEnd: () => void) {
+    this.#context = context;
+    this.#peer = peer;
+    this.#onEnd = onEnd;
+  }
+
+  start(): void {
+    void this.#open();
+  }
+
+  /** Goes over to another address, with the old connection open until the new one is, if the old address is no more. */
+  async follow(): Promise<void> {
+    const old = this.#socket;
+    if (!old || this.#moving || !this.#context.remote.hasLost(old.remoteAddress)) return;
+    this.#moving = true;
+    const next = await this.#connect().catch(() => undefined); // the next look-up tries again
+    this.#moving = false;
+    if (!next) return;
+    if (this.#socket !== old) return next.resetAndDestroy(); // the old one has ended meanwhile
+    old.unsplicePeer();
+    this.#take(next, ', where the name leads now');
+    await delay(DRAIN, undefined, { signal: this.#context.signal }).catch(() => {});
+    await old.close();
+  }
+
+  /** Connects, again and again until none could be had for as long as one may be idle. */
+  async #open(): Promise<void> {
+    const { options: { idleTimeout }, signal } = this.#context;
+    for (let wait = FIRST_WAIT; !signal.aborted; wait = Math.min(LONGEST_WAIT, 2 * wait)) {
+      try {
+        return this.#take(await this.#connect());
+      } catch (error) {
+        if (signal.aborted) break;
+        this.#say('warn', `: ${(error as Error).message}`);
+        this.#failedAt ??= performance.now();
+        if (performance.now() - this.#failedAt > idleTimeout) break;
+        await delay(wait * (0.5 + Math.random()), undefined, { signal }).catch(() => {});
+      }
+    }
+    this.#context.udp.drop(this.#peer);
+    this.#onEnd();
+  }
+
+  #connect(): Promise<Socket> {
+    const { stack, remote, options: { profile, connectTimeout }, signal } = this.#context;
+    const again = this.#socket !== undefined || this.#failedAt !== undefined;
+    const timeout = again ? Math.min(connectTimeout, RETRY_TIMEOUT) : connectTimeout;
+    return remote.connect(stack, { profile, timeout, spliced: true, worker: this.#peer.worker, signal });
+  }
+
+  #take(socket: Socket, why = ''): void {
+    const { handshakePacket } = this.#context.options;
+    const kind = socket.profile === 'phantun' ? ', to a phantun server' : '';
+    this.#say('info', ` connected from port ${socket.localPort}${kind}${why}`);
+    this.#socket = socket;
+    socket.once('error', (error) => this.#onError(socket, error));
+    socket.once('close', () => this.#onClose(socket));
+    if (handshakePacket) socket.send(handshakePacket);
+    socket.splicePeer(this.#peer);
+  }
+
+  #onError(socket: Socket, error: Error): void {
+    if (socket !== this.#socket) return;
+    this.#socket = undefined;
+    this.#failedAt = performance.now();
+    this.#say('warn', `: ${error.message} Connecting again.`);
+    void this.#open();
+  }
+
+  /** After an error too. */
+  #onClose(socket: Socket): void {
+    if (socket !== this.#socket) return;
+    this.#socket = undefined;
+    this.#say('info', ' closed');
+    this.#onEnd();
+  }
+
+  #say(level: 'info' | 'warn', what: string): void {
+    this.#context.log.say(level, `${formatEndpoint(this.#peer.remote)}${what}`);
+  }
+}
