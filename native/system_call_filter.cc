@@ -75,8 +75,8 @@ std::vector<sock_filter> program() {
 }  // namespace
 
 int filter_system_calls() {
-  if (kArchitecture == 0) return -ENOSYS;
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) return -errno;
+  if (kArchitecture == 0) return -ENOSYS;
   std::vector<sock_filter> filter = program();
   const sock_fprog fprog{static_cast<unsigned short>(filter.size()), filter.data()};
   // SPEC_ALLOW: before Linux 5.16 a filter turned on mitigations that cost far more than it does.

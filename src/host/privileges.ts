@@ -20,7 +20,7 @@ export function dropPrivileges(): string {
   const filtered = filterSystemCalls();
   const names = Object.entries(NEEDED).filter(([, number]) => kept & (1 << number)).map(([name]) => name);
   const capabilities =
-    kept < 0 ? `all kept (${getSystemErrorName(kept)})` : kept === 0 ? 'no capability' : `keeps ${names.join(', ')}`;
+    kept < 0 ? `some thread keeps all (${getSystemErrorName(kept)})` : `keeps ${names.join(', ') || 'no capability'}`;
   const calls = filtered < 0 ? `not filtered (${getSystemErrorName(filtered)})` : 'filtered';
   return `privileges: ${capabilities}; no_new_privs, system calls ${calls}`;
 }

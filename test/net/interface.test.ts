@@ -39,7 +39,7 @@ t.test('a persistent interface of the user needs no right at all', { skip, timeo
     ]);
     await server.waitFor(/ready/);
     t.match(readFileSync(`/proc/${server.pid}/status`, 'utf8'), /CapEff:\s*0+\n/);
-    t.match(server.output, /privileges: no capability; no_new_privs, system calls filtered/);
+    t.match(server.output, /privileges: keeps no capability; no_new_privs, system calls filtered/);
     await rig.client.guise('client', CLIENT);
     await startPeer(host, '--bind 127.0.0.1:7000 --echo');
     const result = await ping(rig.client, '--to 127.0.0.1:5000 --count 20');
