@@ -64,7 +64,7 @@ export class Firewall implements Kept {
     if (missing.length === 0) return [];
     await run('nft', ['-f', '-'], missing.map((rule) => `insert rule ${chain} ${rule}\n`).join(''));
     const again = this.#opened.has(chain) ? ' again: the rules for it were gone' : '';
-    if (!again) this.#janitor.add(removal(chain, mark));
+    if (!again) await this.#janitor.add(removal(chain, mark));
     this.#opened.add(chain);
     return [`firewall: let ${tun} through ${chain}${again}`];
   }

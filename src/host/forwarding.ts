@@ -47,7 +47,7 @@ export class Forwarding implements Kept {
 
   /** Whether it was off. */
   async #switchOn(sysctl: string): Promise<boolean> {
-    const guard = new Guard(HOLD, pathOf(sysctl));
+    const guard = await Guard.start(HOLD, pathOf(sysctl));
     this.#guards.set(sysctl, guard);
     const answer = await guard.answer();
     if (answer !== '') return answer === 'switched';

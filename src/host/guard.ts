@@ -2,23 +2,29 @@
  * A child shell that undoes what the kernel does not undo by itself, however this process ends: it waits for its
  * standard input to close, which SIGKILL of the parent does too.
  */
-import { spawn, type ChildProcessByStdio } from 'node:child_process';
+import type { ChildProcessWithoutNullStreams } from 'node:child_process';
 import { once } from 'node:events';
-import type { Readable, Writable } from 'node:stream';
+import { hasEnded, startChild, unref } from './child.js';
 
 export class Guard implements AsyncDisposable {
-  readonly #child: ChildProcessByStdio<Writable, Readable, null>;
+  readonly #child: ChildProcessWithoutNullStreams;
 
-  /** @param args $1 and so on of the script */
-  constructor(script: string, ...args: string[]) {
+  private constructor(child: ChildProcessWithoutNullStreams) {
+    this.#child = child;
+  }
+
+  /**
+   * @param args $1 and so on of the script
+   * @throws {GuiseError} ERR_GUISE_SETUP when no shell can be started
+   */
+  static async start(script: string, ...args: string[]): Promise<Guard> {
     // A process group of its own: Ctrl-C is for the parent.
-    this.#child = spawn('/bin/sh', ['-c', `trap "" INT TERM HUP\n${script}`, 'guise', ...args], {
-      stdio: ['pipe', 'pipe', 'ignore'],
+    const child = await startChild('/bin/sh', ['-c', `trap "" INT TERM HUP\nexec 2>/dev/null\n${script}`, 'guise', ...args], {
       detached: true,
     });
-    this.#child.stdin.on('error', () => {}); // a script may end by itself
-    this.#child.unref();
-    for (const stream of [this.#child.stdin, this.#child.stdout]) (stream as unknown as { unref(): void }).unref();
+    child.stderr.resume();
+    unref(child);
+    return new Guard(child);
   }
 
   write(line: string): void {
@@ -33,7 +39,7 @@ export class Guard implements AsyncDisposable {
 
   /** Lets the script go on behind its input, and waits for its end. */
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
+    if (hasEnded(this.#child)) return;
     const ended = once(this.#child, 'exit');
     this.#child.ref();
     this.#child.stdin.end();

@@ -5,9 +5,9 @@ export class Janitor implements AsyncDisposable {
   #guard: Guard | undefined;
 
   /** Adds a shell command; the last added runs first. Quote its words with `quote`. */
-  add(command: string): void {
+  async add(command: string): Promise<void> {
     // `tac` collects the lines until the end of input, and gives them out from the last.
-    this.#guard ??= new Guard('tac | sh >/dev/null 2>&1');
+    this.#guard ??= await Guard.start('tac | sh >/dev/null 2>&1');
     this.#guard.write(command);
   }
 

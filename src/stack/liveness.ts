@@ -28,6 +28,7 @@ export type Finding = 'fine' | 'probe' | 'dead';
 
 export class Liveness {
   readonly #options: LivenessOptions;
+  #checkedAt: number;
   #heardAt: number;
   #received: number;
   #sent: number;
@@ -36,6 +37,7 @@ export class Liveness {
 
   constructor(options: LivenessOptions, now: number, { received, sent }: Signs) {
     this.#options = options;
+    this.#checkedAt = now;
     this.#heardAt = now;
     this.#received = received;
     this.#sent = sent;
@@ -49,11 +51,12 @@ export class Liveness {
 
   /** What to do now; `probe` counts as done. */
   check(now: number, { received, sent }: Signs): Finding {
-    const sentBefore = this.#sent;
-    this.#sent = sent;
+    const [checkedBefore, sentBefore] = [this.#checkedAt, this.#sent];
+    [this.#checkedAt, this.#sent] = [now, sent];
     if (received !== this.#received) {
       this.#received = received;
-      this.#heardAt = now;
+      // Some time since the last check.
+      this.#heardAt = (checkedBefore + now) / 2;
       // What was sent since the last check may have left after the peer was heard.
       this.#sentWhenHeard = sentBefore;
       this.#probes = 0;

@@ -11,7 +11,9 @@ import type { Remote } from './remote.js';
 
 /** Milliseconds before a failed connection is tried again: doubled each time, half to one and a half of it. */
 const FIRST_WAIT = 250;
-const LONGEST_WAIT = 4000;
+const LONGEST_WAIT = 2000;
+/** Milliseconds after which a connection was none that failed: a server that is full resets those that it has taken. */
+const STABLE = 5000;
 /** Milliseconds that an attempt to connect again may take: SYNs at 0, 1 and 3 s, then from another port. */
 const RETRY_TIMEOUT = 5000;
 /**
@@ -37,8 +39,11 @@ export class Carrier {
   readonly #onEnd: () => void;
   /** The connection that carries, if there is one. */
   #socket: Socket | undefined;
+  #connectedAt = 0;
   /** When the last one was lost, or the first could not be had. */
   #failedAt: number | undefined;
+  /** Before the next attempt. */
+  #wait = 0;
   #moving = false;
 
   /** @param onEnd called when nothing carries the peer any more, and its next datagram makes it new */
@@ -70,7 +75,8 @@ export class Carrier {
   /** Connects, again and again until none could be had for as long as one may be idle. */
   async #open(): Promise<void> {
     const { options: { idleTimeout }, signal } = this.#context;
-    for (let wait = FIRST_WAIT; !signal.aborted; wait = Math.min(LONGEST_WAIT, 2 * wait)) {
+    while (!signal.aborted) {
+      await delay(this.#wait * (0.5 + Math.random()), undefined, { signal }).catch(() => {});
       try {
         return this.#take(await this.#connect());
       } catch (error) {
@@ -78,7 +84,7 @@ export class Carrier {
         this.#say('warn', `: ${(error as Error).message}`);
         this.#failedAt ??= performance.now();
         if (performance.now() - this.#failedAt > idleTimeout) break;
-        await delay(wait * (0.5 + Math.random()), undefined, { signal }).catch(() => {});
+        this.#waitLonger();
       }
     }
     this.#context.udp.drop(this.#peer);
@@ -97,6 +103,7 @@ export class Carrier {
     const kind = socket.profile === 'phantun' ? ', to a phantun server' : '';
     this.#say('info', ` connected from port ${socket.localPort}${kind}${why}`);
     this.#socket = socket;
+    this.#connectedAt = performance.now();
     socket.once('error', (error) => this.#onError(socket, error));
     socket.once('close', () => this.#onClose(socket));
     if (handshakePacket) socket.send(handshakePacket);
@@ -107,8 +114,14 @@ export class Carrier {
     if (socket !== this.#socket) return;
     this.#socket = undefined;
     this.#failedAt = performance.now();
+    if (this.#failedAt - this.#connectedAt < STABLE) this.#waitLonger();
+    else this.#wait = 0;
     this.#say('warn', `: ${error.message} Connecting again.`);
     void this.#open();
+  }
+
+  #waitLonger(): void {
+    this.#wait = Math.max(FIRST_WAIT, Math.min(LONGEST_WAIT, 2 * this.#wait));
   }
 
   /** After an error too. */

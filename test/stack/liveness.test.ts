@@ -31,7 +31,7 @@ t.test('an answer to the last probe saves it, and the waiting begins anew', asyn
 t.test('a datagram that leaves just after the peer was heard counts as unanswered', async (t) => {
   const liveness = new Liveness(OPTIONS, 0, { received: 0, sent: 0 });
   t.equal(liveness.check(1000, { received: 1, sent: 1 }), 'fine');
-  t.same(next(liveness, 1000, { received: 1, sent: 1 }), ['probe', 5000]);
+  t.same(next(liveness, 1000, { received: 1, sent: 1 }), ['probe', 5000], 'heard half a second before the check');
 });
 
 t.test('what we send is no sign of life', async (t) => {
