@@ -1,8 +1,59 @@
-/** Runs the host's own tools (`ip`, `nft`) to their end and turns their failures into one sentence. */
+/** Runs the host's own tools (`ip`, `nft`, a shell) and turns their failures into one sentence. */
+import { spawn, type ChildProcess, type SpawnOptions } from 'node:child_process';
 import { once } from 'node:events';
+import type { Readable, Writable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { GuiseError } from '../errors.js';
-import { startChild } from './child.js';
+
+/** Where to get them. */
+const MENDS: Record<string, string> = {
+  ip: 'install iproute2',
+  nft: 'install nftables, or use --no-firewall and set the rules by other means',
+};
+
+/** A program that runs, with pipes to it. */
+export interface Started extends ChildProcess {
+  readonly stdin: Writable;
+  readonly stdout: Readable;
+  readonly stderr: Readable;
+}
+
+/** @throws {GuiseError} ERR_GUISE_SETUP when the program is missing, or descriptors or processes have run out */
+export async function start(command: string, args: readonly string[], options: SpawnOptions = {}): Promise<Started> {
+  const child = spawn(command, args, { ...options, stdio: 'pipe' });
+  try {
+    await once(child, 'spawn');
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    const sentence =
+      code === 'ENOENT'
+        ? `The program \`${command}\` is missing: ${MENDS[command] ?? 'install it'}.`
+        : `The program \`${command}\` cannot be started (${code}): raise the limit of open files or processes, see \`ulimit -a\`.`;
+    throw new GuiseError('ERR_GUISE_SETUP', sentence, { cause });
+  }
+  const started = child as Started;
+  started.stdin.on('error', () => {}); // its exit tells more than EPIPE
+  return started;
+}
+
+/** Lets this process end although the program runs. */
+export function unref(child: Started): void {
+  child.unref();
+  for (const stream of [child.stdin, child.stdout, child.stderr]) (stream as unknown as { unref(): void }).unref();
+}
+
+/** Closes the program's standard input and waits for its end. */
+export async function finish(child: Started): Promise<void> {
+  if (!isRunning(child)) return;
+  const ended = once(child, 'exit');
+  child.ref();
+  child.stdin.end();
+  await ended;
+}
+
+export function isRunning(child: Started): boolean {
+  return child.exitCode === null && child.signalCode === null;
+}
 
 /**
  * @param input given to the tool's standard input
@@ -10,10 +61,9 @@ import { startChild } from './child.js';
  * @throws {GuiseError} ERR_GUISE_SETUP with what the tool said
  */
 export async function run(command: string, args: readonly string[], input = ''): Promise<string> {
-  const child = await startChild(command, args);
-  const ended = once(child, 'close');
+  const child = await start(command, args);
   child.stdin.end(input);
-  const [[code], output, complaint] = await Promise.all([ended, text(child.stdout), text(child.stderr)]);
+  const [[code], output, complaint] = await Promise.all([once(child, 'close'), text(child.stdout), text(child.stderr)]);
   if (code === 0) return output;
   const said = complaint.trim().split('\n')[0] ?? '';
   throw new GuiseError('ERR_GUISE_SETUP', `\`${command} ${args.join(' ')}\` failed: ${said}`);

@@ -62,10 +62,10 @@ export class Firewall implements Kept {
       .map((direction) => `${direction} "${tun}" accept ${mark}`)
       .filter((rule) => !present.includes(rule));
     if (missing.length === 0) return [];
-    await run('nft', ['-f', '-'], missing.map((rule) => `insert rule ${chain} ${rule}\n`).join(''));
     const again = this.#opened.has(chain) ? ' again: the rules for it were gone' : '';
     if (!again) await this.#janitor.add(removal(chain, mark));
     this.#opened.add(chain);
+    await run('nft', ['-f', '-'], missing.map((rule) => `insert rule ${chain} ${rule}\n`).join(''));
     return [`firewall: let ${tun} through ${chain}${again}`];
   }
 }

@@ -2,27 +2,24 @@
  * A child shell that undoes what the kernel does not undo by itself, however this process ends: it waits for its
  * standard input to close, which SIGKILL of the parent does too.
  */
-import type { ChildProcessWithoutNullStreams } from 'node:child_process';
 import { once } from 'node:events';
-import { hasEnded, startChild, unref } from './child.js';
+import { finish, start, unref, type Started } from './command.js';
 
 export class Guard implements AsyncDisposable {
-  readonly #child: ChildProcessWithoutNullStreams;
+  readonly #child: Started;
 
-  private constructor(child: ChildProcessWithoutNullStreams) {
+  private constructor(child: Started) {
     this.#child = child;
   }
 
   /**
    * @param args $1 and so on of the script
-   * @throws {GuiseError} ERR_GUISE_SETUP when no shell can be started
+   * @throws {GuiseError} ERR_GUISE_SETUP
    */
   static async start(script: string, ...args: string[]): Promise<Guard> {
     // A process group of its own: Ctrl-C is for the parent.
-    const child = await startChild('/bin/sh', ['-c', `trap "" INT TERM HUP\nexec 2>/dev/null\n${script}`, 'guise', ...args], {
-      detached: true,
-    });
-    child.stderr.resume();
+    const guarded = `trap "" INT TERM HUP\nexec 2>/dev/null\n${script}`;
+    const child = await start('/bin/sh', ['-c', guarded, 'guise', ...args], { detached: true });
     unref(child);
     return new Guard(child);
   }
@@ -38,11 +35,7 @@ export class Guard implements AsyncDisposable {
   }
 
   /** Lets the script go on behind its input, and waits for its end. */
-  async [Symbol.asyncDispose](): Promise<void> {
-    if (hasEnded(this.#child)) return;
-    const ended = once(this.#child, 'exit');
-    this.#child.ref();
-    this.#child.stdin.end();
-    await ended;
+  [Symbol.asyncDispose](): Promise<void> {
+    return finish(this.#child);
   }
 }

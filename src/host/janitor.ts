@@ -4,10 +4,14 @@ import { Guard } from './guard.js';
 export class Janitor implements AsyncDisposable {
   #guard: Guard | undefined;
 
-  /** Adds a shell command; the last added runs first. Quote its words with `quote`. */
+  /**
+   * Adds a shell command; the last added runs first. Quote its words with `quote`.
+   *
+   * @throws {GuiseError} ERR_GUISE_SETUP
+   */
   async add(command: string): Promise<void> {
     // `tac` collects the lines until the end of input, and gives them out from the last.
-    this.#guard ??= await Guard.start('tac | sh >/dev/null 2>&1');
+    this.#guard ??= await Guard.start('tac | sh >/dev/null');
     this.#guard.write(command);
   }
 

@@ -1,3 +1,6 @@
+import { mkdtemp, rm, symlink } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import t from 'tap';
 import { noRig, Rig } from './rig.js';
 import { startPeer } from './traffic.js';
@@ -37,6 +40,18 @@ t.test('without rights one sentence says which', { skip, timeout: 60_000 }, asyn
   const program = rig.server.start('capsh', ['--drop=cap_net_admin', '--', '-c', `"$@"`, 'sh', ...args.slice(2)]);
   t.equal(await program.exited, 1);
   t.match(program.output, /No right to .*CAP_NET_ADMIN/);
+});
+
+t.test('without nft one sentence says what to install', { skip, timeout: 60_000 }, async (t) => {
+  await using rig = await Rig.create();
+  const folder = await mkdtemp(join(tmpdir(), 'guise-'));
+  t.teardown(() => rm(folder, { recursive: true }));
+  await symlink((await rig.server.run('sh', ['-c', 'command -v ip'])).trim(), join(folder, 'ip'));
+  const args = [main('server'), '-l', '4567', '-r', '127.0.0.1:7000'];
+  const program = rig.server.start(process.execPath, args, { env: { PATH: folder } });
+  t.equal(await program.exited, 1);
+  t.equal(program.output, 'guise: The program `nft` is missing: install nftables, '
+    + 'or use --no-firewall and set the rules by other means.');
 });
 
 t.test('--no-firewall leaves the rules alone and prints them', { skip, timeout: 60_000 }, async (t) => {
