@@ -175,6 +175,7 @@ void Worker::splice_peer(const std::shared_ptr<Flow>& flow, uint32_t peer_id) {
   Peer* known = found == context_.peers_by_id.end() ? nullptr : found->second;
   if (!known) return;
   const std::shared_ptr<Peer> peer = known->shared_from_this();
+  if (peer->flow) peer->flow->peer = nullptr;
   peer->flow = flow;
   flow->udp = peer->port;
   flow->target = UdpTarget(peer->tuple, peer->port->family());

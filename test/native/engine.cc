@@ -14,7 +14,7 @@ void end_tests() {
     {
       EngineRig rig;
       const char* syscall = "";
-      const int port = rig.engine->listen_udp(LoopbackSocket::loopback(0), syscall);
+      const int port = rig.engine->listen_udp(LoopbackSocket::loopback(AF_INET, 0), syscall);
       CHECK(application.send(static_cast<uint16_t>(port), std::vector<uint8_t>{1, 2, 3}, 3));
       rig.settle();
       const auto events = rig.events();
@@ -49,6 +49,27 @@ void id_tests() {
 }
 
 void splice_tests() {
+  test("a peer that is spliced to a second flow stays with it when the first one lets go", [] {
+    LoopbackSocket application;
+    EngineRig rig;
+    const char* syscall = "";
+    const auto port =
+        static_cast<uint16_t>(rig.engine->listen_udp(LoopbackSocket::loopback(AF_INET, 0), syscall));
+    const auto send = [&] {
+      CHECK(application.send(port, std::vector<uint8_t>{1}, 1));
+      rig.settle();
+    };
+    send();
+    const uint32_t peer = rig.events().at(0).record.id;
+    const uint32_t first = rig.open(1), second = rig.open(2);
+    for (const uint32_t id : {first, second}) CHECK(rig.engine->splice_peer(id, peer) == 0);
+    rig.engine->unsplice_peer(first);
+    send();
+    rig.engine->close_flow(first);
+    send();
+    CHECK(rig.engine->counters()->flow(second).sent_datagrams == 2);
+  });
+
   test("a flow is spliced once; its endpoint is not taken away like a peer", [] {
     LoopbackSocket backend, other;
     EngineRig rig;
