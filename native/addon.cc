@@ -8,9 +8,9 @@
 #include <memory>
 
 #include "engine.h"
-#include "privileges.h"
-#include "ruleset_generation.h"
-#include "system_call_filter.h"
+#include "host/privileges.h"
+#include "host/ruleset_generation.h"
+#include "host/system_call_filter.h"
 #include "tun_device.h"
 
 namespace guise {

@@ -11,7 +11,7 @@
 #include <cerrno>
 #include <cstring>
 
-#include "unique_fd.h"
+#include "../unique_fd.h"
 
 namespace guise {
 namespace {
