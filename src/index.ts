@@ -1,6 +1,7 @@
 /** guise as a library: a TCP/IP stack of fake connections, each a datagram socket. */
 export { Stack } from './stack/stack.js';
-export type { ConnectOptions, DescriptorOptions, StackEvents, StackOptions, TunOptions } from './stack/stack.js';
+export type { StackEvents } from './stack/stack.js';
+export type { ConnectOptions, DescriptorOptions, StackOptions, TunOptions } from './stack/options.js';
 export { Socket } from './stack/socket.js';
 export type { SocketEvents } from './stack/socket.js';
 export { Listener } from './stack/listener.js';

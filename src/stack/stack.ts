@@ -1,16 +1,18 @@
 import { randomInt } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import { isIPv4 } from 'node:net';
-import { availableParallelism } from 'node:os';
-import { GuiseError, systemError } from '../errors.js';
+import { systemError, type GuiseError } from '../errors.js';
 import { formatEndpoint, type Endpoint } from '../endpoint.js';
 import {
-  ACK, encodeTuple, Engine, openTun, RST, SYN, tupleKey,
+  ACK, encodeTuple, Engine, RST, SYN, tupleKey,
   type EngineCounters, type Segment, type TupleBytes, type UdpPeer,
 } from '../native.js';
+import { Acceptor } from './acceptor.js';
 import { ActiveOpen, NO_OPTIONS, type OpenOutcome, type OpenStep } from './active_open.js';
+import { openDevice } from './device.js';
 import type { LivenessOptions } from './liveness.js';
 import { Listener } from './listener.js';
+import { CONNECT_TIMEOUT, type ConnectOptions, type StackOptions } from './options.js';
 import { synOptions, type Profile } from './profile.js';
 import { RateLimit } from '../rate_limit.js';
 import { Socket, type SocketHost, type SocketInit } from './socket.js';
@@ -37,75 +39,12 @@ const POLICY = {
   maxPeers: 65_536,
 };
 
-/** Default limit for `connect`: SYNs at 0, 1, 3 and 7 s. */
-export const CONNECT_TIMEOUT = 15_000;
-
 /** Each flow is looked at so often within its idle time-out: it is closed an eighth late at most. */
 const IDLE_PARTS = 16;
-
-export interface TunOptions {
-  /** Interface name, at most 15 bytes; the kernel picks one if left out. */
-  readonly name?: string;
-  /** Queues, one worker thread each: 1 to 64. Default: one a CPU. */
-  readonly queues?: number;
-}
-
-export interface DescriptorOptions {
-  /** Descriptors that carry one raw IP packet a read and a write, one worker each. The stack owns and closes them. */
-  readonly descriptors: readonly number[];
-  /** A struct virtio_net_hdr of 10 bytes precedes each packet. */
-  readonly virtioHeader?: boolean;
-}
-
-export interface StackOptions {
-  readonly device: TunOptions | DescriptorOptions;
-  /** The stack's own addresses, one IPv4, one IPv6 or both: not those of the host. */
-  readonly addresses: readonly string[];
-  /** Bytes of the largest IP packet, 576 to 65535. Default 1500. */
-  readonly mtu?: number;
-  /** Super-segments, checksum offload, UDP_GRO and UDP_SEGMENT, as far as the kernel has them. Default true. */
-  readonly offload?: boolean;
-  /** Connections at the same time. Default 65536. */
-  readonly maxFlows?: number;
-  /** Connections that one remote address may have opened. Default: a quarter of maxFlows. */
-  readonly maxFlowsPerSource?: number;
-  /** Milliseconds without a datagram after which a connection is closed. Default: never. */
-  readonly idleTimeout?: number;
-  /**
-   * Milliseconds without a segment after which the peer of a connection that was opened here is probed although nothing
-   * is sent. Default 25 000, far below the 300 s of the most impatient routers; Infinity for never.
-   */
-  readonly keepalive?: number;
-  /** Milliseconds without a segment, while datagrams are sent, after which it is probed. Default 5000. */
-  readonly silence?: number;
-  /** RSTs do not end established connections. Default false. */
-  readonly ignoreReset?: boolean;
-}
-
-export interface ConnectOptions {
-  readonly address: string;
-  readonly port: number;
-  /** `auto` tries guise's and falls back to phantun's when it is refused; what worked is remembered. Default auto. */
-  readonly profile?: Profile | 'auto';
-  /** Milliseconds until ETIMEDOUT. Default 15000. */
-  readonly timeout?: number;
-  /** The socket will be spliced to UDP: its datagrams are held until then. */
-  readonly spliced?: boolean;
-  /** The worker that is to own the flow. Default: the first. */
-  readonly worker?: number;
-  readonly signal?: AbortSignal;
-}
 
 /** A connection between its first segment and its Socket. */
 interface Opening {
   receive(segment: Segment): void;
-}
-
-interface Accepting extends SocketInit {
-  readonly listener: Listener;
-  readonly early: Uint8Array[];
-  /** End of the last of them. */
-  receiveNext: number;
 }
 
 export interface StackEvents {
@@ -132,12 +71,8 @@ export class Stack extends EventEmitter<StackEvents> {
   readonly #resets = new RateLimit(RESETS_PER_SECOND);
   readonly #host: SocketHost;
   readonly #opening = new Map<string, Opening>();
-  readonly #accepting = new Map<string, Accepting>();
-  readonly #acceptingFlows = new Map<number, string>();
+  readonly #acceptor: Acceptor;
   readonly #sockets = new Map<string, Socket>();
-  /** Connections that each remote address has opened, by `sourceOf`. */
-  readonly #sources = new Map<string, number>();
-  readonly #maxFlowsPerSource: number;
   /** By flow id. */
   readonly #flows: (Socket | undefined)[] = [];
   readonly #listeners = new Map<number, Listener>();
@@ -166,16 +101,21 @@ export class Stack extends EventEmitter<StackEvents> {
     this.workers = descriptors.length;
     this.#addresses = addresses;
     this.#mtu = mtu;
-    this.#maxFlowsPerSource = maxFlowsPerSource;
     this.#idleTimeout = idleTimeout ?? Infinity;
     this.#livenessOptions = { keepalive: options.keepalive ?? 25_000, silence: options.silence ?? 5000 };
     this.#engine = new Engine({ devices: descriptors, virtioHeader, segmentation, offload, maxFlows, ...POLICY }, {
       segment: (segment) => this.#onSegment(segment),
       opening: (segment, phantun) => this.#onOpening(segment, phantun ? 'phantun' : 'guise'),
       datagram: (flow, payload) => this.#flows[flow]?.receiveDatagram(payload),
-      attached: (flow) => this.#onAttached(flow),
+      attached: (flow) => this.#acceptor.attached(flow),
       peer: (peer) => this.#onPeer(peer),
       deviceGone: () => this.#onDeviceGone(),
+    });
+    this.#acceptor = new Acceptor({
+      engine: this.#engine,
+      maxFlowsPerSource,
+      maxPayload: (family) => this.#maxPayload(family),
+      adopt: (init) => this.#adopt(init),
     });
     this.#host = {
       engine: this.#engine,
@@ -366,53 +306,14 @@ export class Stack extends EventEmitter<StackEvents> {
     this.#reset(segment);
   }
 
-  /** Makes the connection of a cookie that came back: with an empty ACK, or with first data when that was lost. */
+  /** A cookie has come back: with an empty ACK, or with first data when that was lost. */
   #onOpening(segment: Segment, profile: Profile): void {
     const listener = this.#listeners.get(localPort(segment.tuple));
     if (!listener || this.#sockets.has(segment.key)) return;
-    const accepting = this.#accepting.get(segment.key);
-    if (!accepting) return this.#accept(listener, segment, profile);
-    if (segment.payload.length === 0) return;
-    accepting.early.push(segment.payload.slice());
-    accepting.receiveNext = (segment.seq + segment.payload.length) >>> 0;
-  }
-
-  #accept(listener: Listener, segment: Segment, profile: Profile): void {
-    const receiveNext = (segment.seq + segment.payload.length) >>> 0;
-    const maxPayload = this.#maxPayload(isMapped(segment.tuple) ? 4 : 6);
-    const source = sourceOf(segment.key);
-    if ((this.#sources.get(source) ?? 0) >= this.#maxFlowsPerSource) return this.#refuse(segment, 'sourceFull');
-    const flow = this.#engine.openFlow(segment.tuple, {
-      worker: segment.worker,
-      sendNext: segment.ack,
-      receiveNext,
-      maxPayload,
-      push: profile === 'guise',
-      guard: false,
-      javascript: !listener.spliced,
-    });
-    if (flow < 0) return this.#refuse(segment, 'flowsFull');
-    const early = segment.payload.length > 0 ? [segment.payload.slice()] : [];
-    const { worker, key } = segment;
-    this.#accepting.set(key, { listener, flow, worker, key, profile, maxPayload, early, accepted: true, receiveNext });
-    this.#acceptingFlows.set(flow, key);
-    this.#sources.set(source, (this.#sources.get(source) ?? 0) + 1);
-  }
-
-  #refuse(segment: Segment, reason: 'flowsFull' | 'sourceFull'): void {
-    this.#engine.countDrop(reason);
+    const refused = this.#acceptor.take(listener, segment, profile);
+    if (!refused) return;
+    this.#engine.countDrop(refused);
     this.#reset(segment);
-  }
-
-  #onAttached(flow: number): void {
-    const key = this.#acceptingFlows.get(flow);
-    const accepting = key === undefined ? undefined : this.#accepting.get(key);
-    if (key === undefined || !accepting) return;
-    this.#acceptingFlows.delete(flow);
-    this.#accepting.delete(key);
-    // The data plane never saw the early ones: acknowledge them here.
-    if (accepting.early.length > 0) this.#engine.sendControl(flow, ACK, accepting.receiveNext);
-    accepting.listener.emit('connection', this.#adopt(accepting));
   }
 
   #onDeviceGone(): void {
@@ -436,14 +337,10 @@ export class Stack extends EventEmitter<StackEvents> {
     return socket;
   }
 
-  #forget({ flow, key, accepted }: Socket): void {
-    this.#sockets.delete(key);
-    this.#flows[flow] = undefined;
-    if (!accepted) return;
-    const source = sourceOf(key);
-    const left = this.#sources.get(source)! - 1;
-    if (left > 0) this.#sources.set(source, left);
-    else this.#sources.delete(source);
+  #forget(socket: Socket): void {
+    this.#sockets.delete(socket.key);
+    this.#flows[socket.flow] = undefined;
+    if (socket.accepted) this.#acceptor.forget(socket);
   }
 
   /** Tells a stranger that nothing is here, in the form that phantun uses and RFC 9293 §3.5.2 allows. */
@@ -466,34 +363,6 @@ export class Stack extends EventEmitter<StackEvents> {
       if (socket && !socket.closed && socket.idleFor(now) >= this.#idleTimeout) void socket.close();
     }
   }
-}
-
-interface OpenedDevice {
-  readonly descriptors: readonly number[];
-  readonly virtioHeader: boolean;
-  readonly segmentation: boolean;
-  readonly name: string | undefined;
-}
-
-function openDevice(device: TunOptions | DescriptorOptions, offload: boolean): OpenedDevice {
-  if ('descriptors' in device) {
-    const { descriptors, virtioHeader = false } = device;
-    if (descriptors.length < 1 || descriptors.length > 64) throw new GuiseError('ERR_GUISE_DESCRIPTORS');
-    return { descriptors, virtioHeader, segmentation: virtioHeader && offload, name: undefined };
-  }
-  const opened = openTun(device.name ?? '', device.queues ?? availableParallelism(), offload);
-  if ('errno' in opened) throw systemError(opened.errno, opened.syscall, {});
-  return { ...opened, descriptors: opened.fds };
-}
-
-/** IPv4 in its mapped form: the remote address begins at byte 16. */
-function isMapped(tuple: TupleBytes): boolean {
-  return tuple[26] === 0xff && tuple[27] === 0xff && tuple.subarray(16, 26).every((byte) => byte === 0);
-}
-
-/** The remote address in a key of `tupleKey`. */
-function sourceOf(key: string): string {
-  return key.slice(16, 32);
 }
 
 function familyOf(address: string): 4 | 6 {

@@ -4,7 +4,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { resolve, type HostPort } from '../addresses.js';
 import type { Endpoint } from '../endpoint.js';
 import type { Socket } from '../stack/socket.js';
-import type { ConnectOptions, Stack } from '../stack/stack.js';
+import type { ConnectOptions } from '../stack/options.js';
+import type { Stack } from '../stack/stack.js';
 
 /** Milliseconds for which addresses are good: many connections are opened again at once. */
 const FRESH = 2000;
