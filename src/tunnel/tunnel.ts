@@ -16,6 +16,10 @@ const ADVICE: Record<string, string> = {
   pendingFull: 'datagrams came faster than the connection was set up: the oldest were dropped',
   peersFull: 'more UDP peers than the tunnel takes',
   eventsFull: 'more control segments than can be answered: the port is scanned or flooded',
+  flowsFull: 'as many connections as allowed are open: new ones are refused',
+  sourceFull: 'one address has a quarter of all connections that are allowed: more of its own are refused',
+  outOfWindow: 'segments came with numbers that the peer would not send: injected, or after a long outage',
+  badAck: 'segments came that acknowledge what was never sent: injected, most likely',
   badChecksum: 'segments came with a wrong checksum: something on the path damages them',
 };
 const WATCH_INTERVAL = 5000;
