@@ -49,6 +49,40 @@ void id_tests() {
 }
 
 void splice_tests() {
+  test("with more than one worker, a flow that is closed takes its peer and its endpoint along", [] {
+    LoopbackSocket application, backend;
+    EngineRig rig(8, 2);
+    const char* syscall = "";
+    const auto port =
+        static_cast<uint16_t>(rig.engine->listen_udp(LoopbackSocket::loopback(AF_INET, 0), syscall));
+    const size_t before = open_descriptors();
+    for (size_t owner = 0; owner < 2; ++owner) {
+      const uint32_t id = rig.open(1, false, owner);
+      CHECK(rig.engine->splice_udp(id, backend.endpoint(), {}, syscall) == 0);
+      rig.settle();
+      rig.engine->close_flow(id);
+      rig.settle();
+      CHECK(open_descriptors() == before);
+    }
+    for (int times = 0; times < 2; ++times) {
+      CHECK(application.send(port, std::vector<uint8_t>{1}, 1));
+      rig.settle();
+      auto events = rig.events(0);
+      std::ranges::copy(rig.events(1), std::back_inserter(events));
+      std::erase_if(events, [](const auto& event) { return event.record.type != EventType::kPeer; });
+      CHECK(events.size() == 1);
+      if (events.empty()) return;
+      // The other worker forgets the flow first.
+      const size_t owner = events[0].record.worker;
+      const uint32_t id = rig.open(1, false, owner);
+      CHECK(rig.engine->splice_peer(id, events[0].record.id) == 0);
+      rig.settle();
+      rig.engine->close_flow(id);
+      rig.engine->turn(1 - owner);
+      rig.settle();
+    }
+  });
+
   test("a peer that is spliced to a second flow stays with it when the first one lets go", [] {
     LoopbackSocket application;
     EngineRig rig;
