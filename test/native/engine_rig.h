@@ -20,9 +20,10 @@ struct EngineRig {
     Bytes payload;
   };
 
-  explicit EngineRig(uint32_t max_flows = 8, size_t workers = 1) {
+  explicit EngineRig(uint32_t max_flows = 8, size_t workers = 1, const guise::Policy& policy = {}) {
     guise::Engine::Options options;
     options.max_flows = max_flows;
+    options.policy = policy;
     for (size_t i = 0; i < workers; ++i) {
       int fds[2];
       REQUIRE(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) == 0);
@@ -38,10 +39,11 @@ struct EngineRig {
     return {{guise::Address::from_v4(kHere), 443}, {guise::Address::from_v4(kThere), port}};
   }
 
-  // An established flow; both sides' next number is 1.
-  uint32_t open(uint16_t port, bool javascript = false) {
+  // An established flow; both sides' next number is 1. 0 when there are too many.
+  uint32_t open(uint16_t port, bool javascript = false, size_t worker = 0) {
     guise::Engine::FlowOptions options;
     options.tuple = tuple(port);
+    options.owner = static_cast<uint16_t>(worker);
     options.send_next = options.receive_next = 1;
     options.max_payload = 1460;
     options.javascript = javascript;

@@ -2,7 +2,7 @@ import t from 'tap';
 import { compile } from '../support/compile.js';
 
 // The native code without Node; each case of a program is a test of this run.
-const names = ['unit', 'engine'];
+const names = ['unit', 'engine', 'leaks'];
 const programs = await compile({
   compiler: 'g++',
   sanitizers: 'address,undefined',
