@@ -4,10 +4,9 @@
 #include <cstdio>
 #include <cstdlib>
 
-#define REQUIRE(condition)                                                         \
-  do {                                                                             \
-    if (!(condition)) {                                                            \
-      std::fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #condition); \
-      std::abort();                                                                \
-    }                                                                              \
-  } while (false)
+inline void require_at(bool good, const char* what, const char* file, int line) {
+  if (good) return;
+  std::fprintf(stderr, "%s:%d: not so: %s\n", file, line, what);
+  std::abort();
+}
+#define REQUIRE(condition) require_at(static_cast<bool>(condition), #condition, __FILE__, __LINE__)
