@@ -12,8 +12,8 @@ import type { Remote } from './remote.js';
 /** Milliseconds before a failed connection is tried again: doubled each time, half to one and a half of it. */
 const FIRST_WAIT = 250;
 const LONGEST_WAIT = 2000;
-/** Milliseconds after which a connection was none that failed: a server that is full resets those that it has taken. */
-const STABLE = 5000;
+/** Milliseconds after which a connection was one: a server that is full resets those that it has taken, in a round trip. */
+const STABLE = 1000;
 /** Milliseconds that an attempt to connect again may take: SYNs at 0, 1 and 3 s, then from another port. */
 const RETRY_TIMEOUT = 5000;
 /**
