@@ -71,9 +71,9 @@ class Crowd {
   template <typename Condition>
   bool wait_until(Condition condition) {
     for (int tries = 0; tries < 10'000; ++tries) {
-      take();
       if (condition()) return true;
-      (void)::poll(nullptr, 0, 1);
+      if (tries > 0) (void)::poll(nullptr, 0, 1);
+      take();
     }
     return false;
   }
@@ -143,10 +143,13 @@ int main() {
     const size_t descriptors = open_descriptors();
     size_t memory = SIZE_MAX - kTolerance;
     for (size_t round = 0; round < kRounds; ++round) {
-      for (size_t flows = 0; flows < kFlowsPerRound; flows += kCrowd) CHECK(crowd.come_and_go());
-      CHECK(crowd.wait_until([&] {
+      for (size_t flows = 0; flows < kFlowsPerRound; flows += kCrowd) {
+        if (!crowd.come_and_go()) return CHECK(!"some datagrams did not arrive");
+      }
+      const bool as_before = crowd.wait_until([&] {
         return open_descriptors() == descriptors && __sanitizer_get_current_allocated_bytes() <= memory + kTolerance;
-      }));
+      });
+      if (!as_before) return CHECK(!"descriptors or memory have grown");
       if (round == 0) memory = __sanitizer_get_current_allocated_bytes();
     }
     CHECK(crowd.dropped() == 0);
