@@ -76,6 +76,7 @@ const MENDS: Record<string, Record<string, string>> = {
   connect: {
     ECONNREFUSED: 'Nothing listens there; check the port, and that guise-server runs.',
     ETIMEDOUT: 'No answer; check the address, and that firewalls on the way let this TCP port pass.',
+    ECONNABORTED: 'The stack was closed meanwhile.',
     EADDRNOTAVAIL: 'The stack has no free port or no address of this family.',
     ENETUNREACH: 'No route to this network; see `ip route`.',
     ENFILE: 'As many connections as allowed are open.',

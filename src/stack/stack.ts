@@ -4,7 +4,7 @@ import { isIPv4 } from 'node:net';
 import { systemError, type GuiseError } from '../errors.js';
 import { formatEndpoint, type Endpoint } from '../endpoint.js';
 import {
-  ACK, encodeTuple, Engine, RST, SYN, tupleKey,
+  ACK, encodeTuple, Engine, localPort, RST, SYN, tupleKey,
   type EngineCounters, type Segment, type TupleBytes, type UdpPeer,
 } from '../native.js';
 import { Acceptor } from './acceptor.js';
@@ -39,12 +39,14 @@ const POLICY = {
   maxPeers: 65_536,
 };
 
-/** Each flow is looked at so often within its idle time-out: it is closed an eighth late at most. */
+/** Each flow is looked at so often within its idle time-out: it is closed a sixteenth late at most. */
 const IDLE_PARTS = 16;
 
 /** A connection between its first segment and its Socket. */
 interface Opening {
   receive(segment: Segment): void;
+  /** The stack closes. */
+  abort(): void;
 }
 
 export interface StackEvents {
@@ -137,7 +139,8 @@ export class Stack extends EventEmitter<StackEvents> {
   /**
    * Opens a connection from a free port of the stack's address of the same family.
    *
-   * @throws {GuiseError} ECONNREFUSED, ETIMEDOUT, EADDRNOTAVAIL; the reason of `signal` when it aborts
+   * @throws {GuiseError} ECONNREFUSED, ETIMEDOUT, EADDRNOTAVAIL; ECONNABORTED when the stack is closed; the reason of
+   *   `signal` when it aborts
    */
   async connect(options: ConnectOptions): Promise<Socket> {
     const remote = { address: options.address, port: options.port };
@@ -190,7 +193,7 @@ export class Stack extends EventEmitter<StackEvents> {
     return listener;
   }
 
-  /** Closes every connection, then the device. Idempotent. */
+  /** Closes every connection, those that are being opened too, then the device. Idempotent. */
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
@@ -203,6 +206,7 @@ export class Stack extends EventEmitter<StackEvents> {
   async #close(): Promise<void> {
     clearInterval(this.#sweep);
     for (const listener of [...this.#listeners.values()]) listener.close();
+    for (const opening of [...this.#opening.values()]) opening.abort();
     await Promise.all(Array.from(this.#sockets.values(), (socket) => socket.close()));
     this.#engine.close();
   }
@@ -211,6 +215,7 @@ export class Stack extends EventEmitter<StackEvents> {
   async #attempt(remote: Endpoint, profile: Profile, options: ConnectOptions): Promise<Socket | undefined> {
     const { timeout = CONNECT_TIMEOUT, worker = 0, signal } = options;
     signal?.throwIfAborted();
+    if (this.#closing) throw systemError('ECONNABORTED', 'connect', remote);
     const tuple = this.#freeTuple(remote);
     const open = new ActiveOpen({
       profile,
@@ -221,6 +226,7 @@ export class Stack extends EventEmitter<StackEvents> {
     const key = tupleKey(tuple);
     try {
       const outcome = await this.#drive(open, tuple, worker, signal);
+      if (!outcome) throw systemError('ECONNABORTED', 'connect', remote);
       if (outcome.type === 'timedOut') throw systemError('ETIMEDOUT', 'connect', remote);
       if (outcome.type === 'refused') return undefined;
       return this.#establish(remote, tuple, outcome, options);
@@ -254,27 +260,32 @@ export class Stack extends EventEmitter<StackEvents> {
     return socket;
   }
 
-  #drive(open: ActiveOpen, tuple: TupleBytes, worker: number, signal: AbortSignal | undefined): Promise<OpenOutcome> {
+  /** How it went, or undefined when the stack was closed meanwhile. */
+  #drive(
+    open: ActiveOpen,
+    tuple: TupleBytes,
+    worker: number,
+    signal: AbortSignal | undefined,
+  ): Promise<OpenOutcome | undefined> {
     const key = tupleKey(tuple);
     return new Promise((resolve, reject) => {
       let timer: NodeJS.Timeout | undefined;
       const onAbort = (): void => {
-        end();
+        clearTimeout(timer);
         reject(signal!.reason);
       };
-      const end = (): void => {
+      const end = (outcome?: OpenOutcome): void => {
         clearTimeout(timer);
         signal?.removeEventListener('abort', onAbort);
+        resolve(outcome);
       };
       const take = ({ send, wait, outcome }: OpenStep): void => {
         if (send) this.#engine.sendSegment(worker, tuple, send);
         if (wait !== undefined) timer = setTimeout(() => take(open.timeout()), wait);
-        if (!outcome) return;
-        end();
-        resolve(outcome);
+        if (outcome) end(outcome);
       };
       signal?.addEventListener('abort', onAbort, { once: true });
-      this.#opening.set(key, { receive: (segment) => take(open.segment(segment)) });
+      this.#opening.set(key, { receive: (segment) => take(open.segment(segment)), abort: end });
       take(open.start());
     });
   }
@@ -367,8 +378,4 @@ export class Stack extends EventEmitter<StackEvents> {
 
 function familyOf(address: string): 4 | 6 {
   return isIPv4(address) ? 4 : 6;
-}
-
-function localPort(tuple: TupleBytes): number {
-  return tuple[32]! | (tuple[33]! << 8);
 }

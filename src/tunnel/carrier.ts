@@ -68,7 +68,7 @@ export class Carrier {
     if (this.#socket !== old) return next.resetAndDestroy(); // the old one has ended meanwhile
     old.unsplicePeer();
     this.#take(next, ', where the name leads now');
-    await delay(DRAIN, undefined, { signal: this.#context.signal }).catch(() => {});
+    await delay(DRAIN, undefined, { ref: false });
     await old.close();
   }
 
@@ -76,7 +76,7 @@ export class Carrier {
   async #open(): Promise<void> {
     const { options: { idleTimeout }, signal } = this.#context;
     while (!signal.aborted) {
-      await delay(this.#wait * (0.5 + Math.random()), undefined, { signal }).catch(() => {});
+      if (this.#wait > 0) await delay(this.#wait * (0.5 + Math.random()), undefined, { ref: false });
       try {
         return this.#take(await this.#connect());
       } catch (error) {
@@ -92,10 +92,10 @@ export class Carrier {
   }
 
   #connect(): Promise<Socket> {
-    const { stack, remote, options: { profile, connectTimeout }, signal } = this.#context;
+    const { stack, remote, options: { profile, connectTimeout } } = this.#context;
     const again = this.#socket !== undefined || this.#failedAt !== undefined;
     const timeout = again ? Math.min(connectTimeout, RETRY_TIMEOUT) : connectTimeout;
-    return remote.connect(stack, { profile, timeout, spliced: true, worker: this.#peer.worker, signal });
+    return remote.connect(stack, { profile, timeout, spliced: true, worker: this.#peer.worker });
   }
 
   #take(socket: Socket, why = ''): void {
@@ -104,8 +104,8 @@ export class Carrier {
     this.#say('info', ` connected from port ${socket.localPort}${kind}${why}`);
     this.#socket = socket;
     this.#connectedAt = performance.now();
-    socket.once('error', (error) => this.#onError(socket, error));
-    socket.once('close', () => this.#onClose(socket));
+    socket.on('error', (error) => this.#onError(socket, error));
+    socket.on('close', () => this.#onClose(socket));
     if (handshakePacket) socket.send(handshakePacket);
     socket.splicePeer(this.#peer);
   }

@@ -1,5 +1,5 @@
 /** What client and server do alike: open the stack, set up the host, say so, watch for drops, undo all of it. */
-import { once, setMaxListeners } from 'node:events';
+import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { refuseBusyTun } from '../host/tun_interface.js';
 import { setUpHostNetwork } from '../host/network.js';
@@ -87,7 +87,6 @@ async function runOnce(part: Part, privileges: string): Promise<GuiseError | und
     ...(port === undefined ? {} : { port }),
   });
   const running = new AbortController();
-  setMaxListeners(Infinity, running.signal); // every connection that is being opened listens
   start(stack, running.signal);
   for (const line of [...title, ...network.done, privileges, mtuLine(mtu, family), offloadLine(stack)]) log.info(line);
   const watch = setInterval(watchDrops(stack, log.warn.bind(log)), WATCH_INTERVAL);

@@ -149,6 +149,17 @@ t.test('a SYN leaves no state; first data with the cookie opens and is delivered
   wire[Symbol.dispose]();
 });
 
+t.test('closing ends what is being opened', async (t) => {
+  const [stack, wire] = await stackOnWire();
+  const opening = stack.connect({ address: CLIENT4, port: 4567 });
+  t.match(read(await wire.read()), { flags: SYN });
+  const refused = t.rejects(opening, { code: 'ECONNABORTED', port: 4567 });
+  await stack.close();
+  await refused;
+  await t.rejects(stack.connect({ address: CLIENT4, port: 4567 }), { code: 'ECONNABORTED' });
+  wire[Symbol.dispose]();
+});
+
 t.test('strangers get a RST, RSTs get nothing', async (t) => {
   const [stack, wire] = await stackOnWire();
   stack.listen({ port: 4567 });
