@@ -8,7 +8,8 @@ export function encodeAddress(address: string): Uint8Array {
 }
 
 export function decodeAddress(bytes: Uint8Array): string {
-  return ipaddr.process(ipaddr.fromByteArray(Array.from(bytes)).toString()).toString();
+  const v6 = new ipaddr.IPv6(Array.from(bytes));
+  return (v6.isIPv4MappedAddress() ? v6.toIPv4Address() : v6).toString();
 }
 
 /** The one spelling of an address that is used here: the kernel's. */

@@ -2,7 +2,7 @@ import { EventEmitter, on } from 'node:events';
 import { GuiseError, systemError } from '../errors.js';
 import type { Endpoint } from '../endpoint.js';
 import {
-  ACK, decodeTuple, FIN, RST, tupleOf, type Engine, type FlowCounters, type Segment, type UdpPeer,
+  ACK, FIN, localEnd, localPort, remoteEnd, RST, tupleOf, type Engine, type FlowCounters, type Segment, type UdpPeer,
 } from '../native.js';
 import { NO_OPTIONS } from './active_open.js';
 import { Connection, type ConnectionStep } from './connection.js';
@@ -89,19 +89,19 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
   }
 
   get localAddress(): string {
-    return decodeTuple(tupleOf(this.key)).local.address;
+    return localEnd(tupleOf(this.key)).address;
   }
 
   get localPort(): number {
-    return decodeTuple(tupleOf(this.key)).local.port;
+    return localPort(tupleOf(this.key));
   }
 
   get remoteAddress(): string {
-    return decodeTuple(tupleOf(this.key)).remote.address;
+    return remoteEnd(tupleOf(this.key)).address;
   }
 
   get remotePort(): number {
-    return decodeTuple(tupleOf(this.key)).remote.port;
+    return remoteEnd(tupleOf(this.key)).port;
   }
 
   get closed(): boolean {
