@@ -1,5 +1,5 @@
 /** Processor time and memory, of the machine and of processes. */
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 
 /** Of /proc, USER_HZ: 100 on every architecture that Node runs on (include/asm-generic/param.h). */
 const TICKS_PER_SECOND = 100;
@@ -32,10 +32,12 @@ export function since(before: CpuReading, pids: readonly number[] = []): CpuRead
   };
 }
 
+/** What the threads of a process ran, to the nanosecond: /proc/PID/stat counts in hundredths of a second. */
 function processSeconds(pid: number): number {
-  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-  const [user, system] = stat.slice(stat.lastIndexOf(')') + 2).split(' ').slice(11, 13).map(Number);
-  return (user! + system!) / TICKS_PER_SECOND;
+  const nanoseconds = readdirSync(`/proc/${pid}/task`).map((thread) =>
+    Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'utf8').split(' ')[0]),
+  );
+  return nanoseconds.reduce((sum, each) => sum + each, 0) / 1e9;
 }
 
 /** Resident memory in KiB. */

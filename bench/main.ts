@@ -41,8 +41,10 @@ function entries({ quick, heats, profiles, contenders }: Plan): Entry[] {
         contenders.filter(({ name }) => takesPart(heat, name)).map((contender) => ({ profile, heat, contender })),
       ),
   );
-  // In a hurry the other paths show only what their goals compare.
-  return quick ? all.filter(({ profile, contender: { name } }) => profile === 'tso' || COMPARED.includes(name)) : all;
+  // In a hurry only what the goals compare.
+  const matters = ({ profile, heat, contender: { name } }: Entry): boolean =>
+    (profile === 'tso' && heat.quick === 'everybody') || COMPARED.includes(name);
+  return quick ? all.filter(matters) : all;
 }
 
 class Race implements AsyncDisposable {

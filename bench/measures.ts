@@ -34,13 +34,13 @@ function refuseWrong(result: PeerResult): void {
 }
 
 /** Milliseconds between the first datagram of a flow and the flood, so that setting up is no part of it. */
-const WARM_UP = 200;
+const WARM_UP = 100;
 
 /** Sends with `sender` flags (see `traffic --help`) after `warmUp` milliseconds, and looks at what arrives. */
 export async function flood(track: Track, sender: string, warmUp = WARM_UP): Promise<Flood> {
   const { rig, way } = track;
   const many = sender.includes('--flows') ? '--from-all' : '';
-  const pause = warmUp / 1000 + 0.3;
+  const pause = warmUp / 1000 + 0.1;
   const listening = `--bind ${way.bind} --gro --no-verify --idle ${pause} --give-up ${track.seconds + pause + 3} ${many}`;
   const sending = `--to ${way.to} --seconds ${track.seconds} --warm ${warmUp} --no-verify --idle 0 ${sender}`;
   const sink = await startPeer(rig.server, listening.trim());

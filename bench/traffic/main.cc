@@ -15,7 +15,7 @@ constexpr const char* kHelp =
     R"(traffic peer --bind IP:PORT | --to IP:PORT   sends, receives and judges labelled datagrams
   --count N | --seconds S   datagrams or time to send (default: send nothing)
   --size N|A-B|imix         bytes, all sizes from A to B, or 7 of 64, 4 of 576 and 1 of 1400 (default 1400)
-  --rate N                  datagrams a second (default: flat out)
+  --rate N, --tick US       datagrams a second (default: flat out), what is due every so often (default 50)
   --flows K, --burst N      send from K sockets in turns, N datagrams each (default 1, 64)
   --warm MS                 a pause after the first datagram of each socket (default 0)
   --gso, --gro              UDP_SEGMENT when sending, UDP_GRO when receiving
@@ -78,6 +78,7 @@ int run_peer(const Flags& flags) {
   SendPlan plan;
   plan.sizes = parse_sizes(get(flags, "size", "1400"));
   plan.rate = std::stoull(get(flags, "rate", "0"));
+  plan.tick = std::chrono::microseconds(std::stoul(get(flags, "tick", "50")));
   plan.burst = std::stoul(get(flags, "burst", "64"));
   plan.seconds = std::stod(get(flags, "seconds", "0"));
   const bool sends = flags.count("count") || flags.count("seconds");

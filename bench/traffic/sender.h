@@ -15,6 +15,7 @@ struct SendPlan {
   uint64_t count = UINT64_MAX;
   double seconds = 0;  // 0: by count
   uint64_t rate = 0;   // datagrams a second, 0: flat out
+  std::chrono::microseconds tick{50};  // of a rate: how often it sends what is due
   Sizes sizes;
   size_t burst = 64;   // datagrams of one socket before the next has its turn
   bool gso = false;
@@ -60,7 +61,7 @@ class Sender {
       if (plan_.rate > 0) {
         const double due = static_cast<double>(now - begin) * 1e-9 * static_cast<double>(plan_.rate);
         if (due < static_cast<double>(sent.datagrams - early + 1)) {
-          std::this_thread::sleep_for(std::chrono::microseconds(50));
+          std::this_thread::sleep_for(plan_.tick);
           continue;
         }
         burst = std::min<size_t>(burst, static_cast<uint64_t>(due) - (sent.datagrams - early));
