@@ -1,7 +1,6 @@
 /** The command line, as yargs knows it: phantun's flags under their names with their defaults, and ours. */
 import { isIPv4, isIPv6 } from 'node:net';
 import { readFileSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
 import type { Options } from 'yargs';
 import { parseHostPort } from '../addresses.js';
 import { UsageError } from '../errors.js';
@@ -49,7 +48,7 @@ export function sharedFlags({ local4, peer4, local6, peer6 }: TunDefaults, remot
     'tun-peer6': HOST.text("guise's IPv6 end of the TUN", { defaultDescription: peer6 }),
     firewall: HOST.flag('install NAT and forwarding rules; --no-firewall prints them', { default: true }),
     mtu: HOST.number('bytes of the largest packet on the path', { default: 1500 }),
-    queues: DATA_PLANE.number('TUN queues, one thread each', { defaultDescription: 'one a CPU' }),
+    queues: DATA_PLANE.number('TUN queues, one thread each', { defaultDescription: 'one for two CPUs' }),
     offload: DATA_PLANE.flag('super-segments; --no-offload for kernels that mangle them', { default: true }),
     'log-level': LOG.choice('least level that is written', LOG_LEVELS, 'info'),
     'log-format': LOG.choice('lines for people, or JSON', LOG_FORMATS, 'text'),
@@ -94,7 +93,7 @@ export function sharedOptions(args: SharedArguments, defaults: TunDefaults, sign
     ...(args.handshakePacket === undefined ? {} : { handshakePacket: readPacket(args.handshakePacket, args.mtu) }),
     idleTimeout: inRange('idle-timeout', args.idleTimeout, 1, 86_400) * 1000,
     ignoreRst: args.ignoreRst,
-    queues: inRange('queues', args.queues ?? Math.min(availableParallelism(), 64), 1, 64),
+    ...(args.queues === undefined ? {} : { queues: inRange('queues', args.queues, 1, 64) }),
     offload: args.offload,
     firewall: args.firewall,
     mtu: inRange('mtu', args.mtu, 576, 65_535),

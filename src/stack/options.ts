@@ -7,7 +7,7 @@ export const CONNECT_TIMEOUT = 15_000;
 export interface TunOptions {
   /** Interface name, at most 15 bytes; the kernel picks one if left out. */
   readonly name?: string;
-  /** Queues, one worker thread each: 1 to 64. Default: one a CPU. */
+  /** Queues, one worker thread each: 1 to 64. Default: one for two processors. */
   readonly queues?: number;
 }
 

@@ -18,7 +18,8 @@ export interface TunnelOptions {
   readonly idleTimeout: number;
   /** RSTs do not end established connections. */
   readonly ignoreRst: boolean;
-  readonly queues: number;
+  /** TUN queues, a thread each; one for two processors if left out. */
+  readonly queues?: number;
   readonly offload: boolean;
   readonly firewall: boolean;
   readonly mtu: number;

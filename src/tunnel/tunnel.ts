@@ -63,9 +63,10 @@ export async function runTunnel(part: Part): Promise<void> {
 async function runOnce(part: Part, privileges: string): Promise<GuiseError | undefined> {
   const { role, options, port, title, family, liveness, ipv6, start } = part;
   const { log, signal, mtu } = options;
-  if (options.tun) await refuseBusyTun(options.tun);
+  const { tun, queues } = options;
+  if (tun) await refuseBusyTun(tun);
   await using stack = await Stack.open({
-    device: { ...(options.tun === undefined ? {} : { name: options.tun }), queues: options.queues },
+    device: { ...(tun === undefined ? {} : { name: tun }), ...(queues === undefined ? {} : { queues }) },
     addresses: ipv6 ? [options.tunPeer, options.tunPeer6] : [options.tunPeer],
     mtu,
     offload: options.offload,

@@ -4,9 +4,10 @@ import type { Part, Scene } from '../net/faults.js';
 import type { RunningProgram } from '../net/process.js';
 import { Load } from './load.js';
 
+/** Two workers, however few processors there are. */
 const ARGUMENTS: Readonly<Record<Part, readonly string[]>> = {
-  client: ['--local', '127.0.0.1:5000', '--remote', '10.0.2.2:4567'],
-  server: ['--local', '4567', '--remote', '127.0.0.1:7000'],
+  client: ['--local', '127.0.0.1:5000', '--remote', '10.0.2.2:4567', '--queues', '2'],
+  server: ['--local', '4567', '--remote', '127.0.0.1:7000', '--queues', '2'],
 };
 
 export class SoakScene implements Scene, AsyncDisposable {
