@@ -258,6 +258,7 @@ export class Engine {
   /** The counters as halves of their 64-bit words: reading them makes no BigInt. */
   readonly #halves: Uint32Array;
   readonly #offset = new Uint32Array(1);
+  readonly #signs = { received: 0, sent: 0 };
   readonly #handlers: EngineEvents;
   #closed = false;
 
@@ -304,8 +305,8 @@ export class Engine {
   }
 
   /** Carries the datagrams of a waiting UDP peer on a flow, those that wait first. */
-  splicePeer(flow: number, peer: number): void {
-    this.#native.splicePeer(flow, peer);
+  splicePeer(flow: number, peer: number): number {
+    return this.#native.splicePeer(flow, peer);
   }
 
   /** Takes the UDP peer of a flow away, which stays: what it sends waits, bounded, for the next flow. */
@@ -379,9 +380,11 @@ export class Engine {
     return this.#word(flow, 0) + this.#word(flow, 8);
   }
 
-  /** Segments received and datagrams sent. */
-  flowSigns(flow: number): { received: number; sent: number } {
-    return { received: this.#word(flow, 7), sent: this.#word(flow, 8) };
+  /** Segments received and datagrams sent; good until the next call, which comes for each flow each second. */
+  flowSigns(flow: number): { readonly received: number; readonly sent: number } {
+    this.#signs.received = this.#word(flow, 7);
+    this.#signs.sent = this.#word(flow, 8);
+    return this.#signs;
   }
 
   flowNumbers(flow: number): FlowNumbers {

@@ -140,11 +140,14 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
   /**
    * From now on datagrams come from and go to a UDP peer of a `UdpListener`, without entering JavaScript. When the
    * connection ends with an error the peer stays, and what it sends waits: splice it to another, or drop it.
+   *
+   * @throws {GuiseError} EISCONN when it is spliced already
    */
   splicePeer(peer: UdpPeer): void {
     this.#sendUnsent();
+    const result = this.#host.engine.splicePeer(this.flow, peer.id);
+    if (result < 0 && !this.closed) throw systemError(result, 'connect', peer.remote);
     this.#hasPeer = true;
-    this.#host.engine.splicePeer(this.flow, peer.id);
   }
 
   /** What the UDP peer sends waits from now on, for another connection; what comes here still goes to it. */

@@ -90,6 +90,16 @@ t.test('what is reset leaves no socket of UDP behind, whichever worker hears of 
   await Promise.all([client.close(), server.close()]);
 });
 
+t.test('a connection is spliced once', async (t) => {
+  const [client, server] = await stackPair();
+  const [here] = await connected(client, server);
+  const remote = { address: '127.0.0.1', port: 9 };
+  here.spliceUdp(remote);
+  t.throws(() => here.spliceUdp(remote), { code: 'EISCONN' });
+  t.throws(() => here.splicePeer({ id: 1, worker: 0, local: remote, remote }), { code: 'EISCONN' });
+  await Promise.all([client.close(), server.close()]);
+});
+
 t.test('connecting to a port where nobody listens is refused', async (t) => {
   const [client, server] = await stackPair();
   await t.rejects(client.connect({ address: SERVER4, port: 9 }), { code: 'ECONNREFUSED', syscall: 'connect', port: 9 });
