@@ -45,7 +45,7 @@ export const FIGURES = {
   loss100: less('lost at 100 %', '%', 2),
   cost: less('processor time of the machine, 40 000 datagrams/s', 's/GB', 2),
   ownCost: less('processor time of client and server, 40 000 datagrams/s', 's/GB', 2),
-  burstyOwnCost: less('the same, sent in a burst each millisecond', 's/GB', 2),
+  burstyOwnCost: less('processor time of both programs, 40 000/s in bursts of 1 ms', 's/GB', 2),
   segmentedOwnCost: less('the same, each burst a UDP_SEGMENT datagram', 's/GB', 2),
   roundTrip: less('round trip, p50', 'µs', 0),
   roundTrip99: less('round trip, p99', 'µs', 0),

@@ -141,6 +141,7 @@ export function charts(report: Report): Chart[] {
     ...barChart(all, 'noTso', 'plain'),
     ...barChart(all, 'noTso', 'segmented', tcp('noTso')),
     ...barChart(all, 'tso', 'ownCost'),
+    ...barChart(all, 'tso', 'burstyOwnCost'),
     ...barChart(all, 'tso', 'small'),
     ...barChart(all, 'tso', 'imix'),
     ...barChart(all, 'tso', 'wireGuard'),
