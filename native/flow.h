@@ -92,10 +92,10 @@ struct Flow : std::enable_shared_from_this<Flow> {
   }
 
   // After an outage the peer may have sent more than a window. Whether this datagram outside of it is the last of
-  // enough in a row, each of which acknowledges what only somebody who sees the connection knows.
+  // enough in a row, each of which acknowledges what only somebody who sees the connection knows. A RST carries none.
   bool believes_stray(const SegmentView& segment) {
     constexpr uint32_t kEnough = 8;
-    if (!acknowledges_what_was_sent(segment.ack, numbers(), kFinLateWindow)) return false;
+    if (segment.flags & kRst || !acknowledges_what_was_sent(segment.ack, numbers(), kFinLateWindow)) return false;
     const bool in_a_row = segment.seq == stray_next.load(std::memory_order_relaxed);
     const uint32_t datagrams = static_cast<uint32_t>(segment.datagrams());
     const uint32_t before = in_a_row ? strays.load(std::memory_order_relaxed) : 0;

@@ -77,6 +77,17 @@ t.test('a peer that an outage has carried out of the window is believed after ei
   wire[Symbol.dispose]();
 });
 
+t.test('what RSTs outside of the window carry is not delivered, however many come in a row', async (t) => {
+  const [stack, wire] = await stackOnWire();
+  const { socket, seq, write } = await accept(stack, wire);
+  for (let i = 0; i < 20; i++) write({ seq: seq + 2 * WINDOW + i, flags: RST | ACK, payload: Buffer.from('!') });
+  write({ seq, payload: Buffer.from('good') });
+  t.equal(await next(socket), 'good');
+  t.equal(stack.counters.dropped['outOfWindow'], 20);
+  await stack.close();
+  wire[Symbol.dispose]();
+});
+
 t.test('a flood of SYNs, ACKs and RSTs keeps nothing, and an honest client is accepted beside it', async (t) => {
   const [stack, wire] = await stackOnWire();
   stack.listen({ port: 80 });
