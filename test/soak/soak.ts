@@ -47,7 +47,7 @@ export async function soak({ turns, signal, onTurn }: SoakOptions): Promise<Soak
   await using scene = await SoakScene.create();
   const began = performance.now();
   const run = new Run(scene, signal);
-  const works = await run.recovers(began);
+  const works = await run.recovers(began, began);
   signal.throwIfAborted();
   if (works === undefined) throw new Error(`The tunnel does not work without a fault:\n${run.logs()}`);
   for (const turn of turns) {
@@ -90,30 +90,34 @@ class Run {
     const from = performance.now() - IN_FLIGHT;
     let counted = performance.now();
     let undo: Undo | void = await fault.inject(this.#scene);
+    let over = performance.now();
     if (fault.lasts) {
       await delay(lasts, undefined, { signal: this.#signal }).catch(() => {});
       await undo?.();
       undo = undefined;
-      counted = performance.now();
+      counted = over = performance.now();
     }
-    let to = await this.recovers(from);
+    let to = await this.recovers(from, over);
     if (!this.#signal.aborted) {
       result.injected++;
       if (to !== undefined) result.recoveries.push(Math.max(0, to - counted) / 1000);
       else this.#problems.push(`${name}: not survived within ${LIMIT / 1000} s.\n${this.logs()}`);
       await undo?.();
-      to ??= await this.recovers(from);
+      to ??= await this.recovers(from, over);
     }
     this.#occurrences.push({ name, from, to: to ?? Infinity });
     return to !== undefined;
   }
 
-  /** When all was well again after what happened since then; undefined when it is not within the limit, or aborted. */
-  async recovers(since: number): Promise<number | undefined> {
+  /**
+   * When all was well again after what happened since then and was over at last; undefined when it is not within the
+   * limit, or aborted. Calm counts from `over` on: on a busy machine a fault may take its time to happen.
+   */
+  async recovers(since: number, over: number): Promise<number | undefined> {
     const { streams } = this.#scene.load;
     const limit = performance.now() + LIMIT;
     for (let now = performance.now(); now < limit && !this.#signal.aborted; now = performance.now()) {
-      const calmSince = Math.max(now - LATE - CALM, since);
+      const calmSince = Math.max(now - LATE - CALM, over);
       if (now - LATE - calmSince >= CALM && streams.every((stream) => stream.calm(calmSince, now - LATE))) {
         for (const use of this.#uses) use.sample(this.#scene.program(use.part));
         return Math.max(since, ...streams.map((stream) => stream.gap(since, now - LATE)?.to ?? since));
