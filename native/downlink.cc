@@ -17,13 +17,14 @@ Downlink::Downlink(WorkerContext& context, PassiveOpen& passive_open, const std:
 bool Downlink::receive(PacketDevice& device) {
   const size_t largest = device.prefix() + kMaxPacket;
   size_t used = 0;
-  bool alive = true;
+  bool alive = true, more_wait = true;
   for (size_t reads = 0; reads < kReads && used + largest <= kArena; ++reads) {
     uint8_t* buffer = &arena_[used];
     const ssize_t got = device.read(buffer, largest);
     if (got <= 0) {
       // 0: the other end of a socketpair closed. EBADFD: the interface was deleted.
       alive = got == -EAGAIN || got == -EINTR;
+      more_wait = false;
       break;
     }
     const auto size = static_cast<size_t>(got);
@@ -41,6 +42,7 @@ bool Downlink::receive(PacketDevice& device) {
     }
   }
   flush();
+  passive_open_.next_batch(more_wait);
   return alive;
 }
 

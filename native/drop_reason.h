@@ -29,6 +29,7 @@ enum class DropReason : uint8_t {
   kOutOfWindow,       // a number that the peer of the flow would not send now
   kBadAck,            // acknowledges what was never sent, or nothing at all
   kStranger,          // neither a SYN, nor of a flow, nor with a cookie of ours
+  kSynLimit,          // a SYN that came while more segments waited than were read
   kChallengeLimit,    // wanted an ACK as answer when too many did
   kFlowsFull,         // opens a connection although as many as allowed are open
   kSourceFull,        // … although its address has as many as allowed
@@ -39,7 +40,7 @@ inline constexpr std::array<std::string_view, static_cast<size_t>(DropReason::kC
     "none",        "truncated",   "notIp",       "notTcp",    "fragment", "badHeader",
     "badChecksum", "eventsFull",  "heldFull",    "pendingFull", "peersFull", "oversize",
     "emptyDatagram", "deviceRefused", "backendRefused", "udpSendFailed", "noFlow",
-    "sendQueueFull", "outOfWindow", "badAck",     "stranger",    "challengeLimit", "flowsFull", "sourceFull",
+    "sendQueueFull", "outOfWindow", "badAck",     "stranger", "synLimit", "challengeLimit", "flowsFull", "sourceFull",
 };
 
 }  // namespace guise

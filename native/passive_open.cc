@@ -41,9 +41,24 @@ void PassiveOpen::receive(const SegmentView& segment) {
                         kind == SynKind::kPhantun ? 1 : 0);
 }
 
+void PassiveOpen::next_batch(bool more_wait) {
+  answers_left_ = second_answers_left_ = more_wait ? kAnswersWhenBusy : SIZE_MAX;
+}
+
+bool PassiveOpen::may_answer(uint32_t cookie) {
+  size_t& left = answers_left_ == 0 && refused_.contains(cookie) ? second_answers_left_ : answers_left_;
+  if (left == 0) return false;
+  --left;
+  return true;
+}
+
 void PassiveOpen::answer_syn(const SegmentView& syn, const SynAckOptions& options) {
   const SynKind kind = kind_of(syn);
   const uint32_t isn = cookies_.make(syn.tuple, kind, coarse_milliseconds() / 1000);
+  if (!may_answer(isn)) {
+    refused_.add(isn);
+    return context_.counters.drop(DropReason::kSynLimit);
+  }
   const auto& chosen = kind == SynKind::kPhantun          ? options.phantun
                        : syn.tuple.local.address.is_v4() ? options.guise4
                                                          : options.guise6;

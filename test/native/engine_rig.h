@@ -52,11 +52,11 @@ struct EngineRig {
   }
 
   // Puts a segment of the peer's on the device.
-  void put(uint16_t port, uint32_t seq, const Bytes& payload, size_t worker = 0) {
+  void put(uint16_t port, uint32_t seq, const Bytes& payload, size_t worker = 0, uint8_t flags = guise::kAck) {
     const guise::Tuple ours = tuple(port);
     const guise::SegmentHeader header({ours.remote, ours.local});
     Bytes packet(header.size() + payload.size());
-    header.write(packet.data(), seq, 1, guise::kAck, {}, payload.size());
+    header.write(packet.data(), seq, 1, flags, {}, payload.size());
     if (!payload.empty()) std::memcpy(packet.data() + header.size(), payload.data(), payload.size());
     guise::ChecksumSum sum;
     sum.add(packet.data() + header.ip_size(), packet.size() - header.ip_size());
