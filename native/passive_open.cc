@@ -42,7 +42,8 @@ void PassiveOpen::receive(const SegmentView& segment) {
 }
 
 void PassiveOpen::next_batch(bool more_wait) {
-  answers_left_ = second_answers_left_ = more_wait ? kAnswersWhenBusy : SIZE_MAX;
+  full_batches_ = more_wait ? full_batches_ + 1 : 0;
+  answers_left_ = second_answers_left_ = full_batches_ < kPatience ? SIZE_MAX : kAnswersWhenBusy;
 }
 
 bool PassiveOpen::may_answer(uint32_t cookie) {

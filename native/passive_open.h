@@ -36,9 +36,11 @@ class PassiveOpen {
  private:
   // Segments with neither a flow nor a cookie that JavaScript hears of each second: it answers some with a RST.
   static constexpr uint32_t kStrangersPerSecond = 100;
-  // SYNs that are answered in a batch of 64 segments while more wait, and of those that were refused before. An answer
-  // takes the kernel on its way to the wire as long as reading and refusing five: with no limit 100 000 SYNs a second
-  // keep the device's queue full, and it drops one in ten datagrams of those who are connected.
+  // Batches of 64 segments that each left more waiting, until SYNs are refused: so many clients may come at once.
+  static constexpr size_t kPatience = 32;
+  // SYNs that are then answered in a batch, and of those that were refused before. An answer takes the kernel on its
+  // way to the wire as long as reading and refusing five: with no limit 100 000 SYNs a second keep the device's queue
+  // full, and it drops one in ten datagrams of those who are connected.
   static constexpr size_t kAnswersWhenBusy = 16;
 
   void answer_syn(const SegmentView& segment, const SynAckOptions& options);
@@ -48,6 +50,7 @@ class PassiveOpen {
   const SynCookies& cookies_;
   std::unordered_map<uint16_t, SynAckOptions> ports_;
   TokenBucket strangers_{kStrangersPerSecond};
+  size_t full_batches_ = 0;
   size_t answers_left_ = SIZE_MAX, second_answers_left_ = SIZE_MAX;
   RefusedSyns refused_;
 };
