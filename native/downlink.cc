@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "clock.h"
+
 namespace guise {
 
 Downlink::Downlink(WorkerContext& context, PassiveOpen& passive_open, const std::atomic<bool>& commands_waiting,
@@ -179,7 +181,9 @@ void Downlink::flush() {
 }
 
 void Downlink::challenge(Flow& flow) {
-  if (!challenges_.take(coarse_milliseconds())) return context_.counters.drop(DropReason::kChallengeLimit);
+  if (!flow.may_challenge(static_cast<uint32_t>(coarse_milliseconds()))) {
+    return context_.counters.drop(DropReason::kChallengeLimit);
+  }
   count(context_.counters.engine().challenges);
   send_ack(flow);
 }

@@ -8,7 +8,6 @@
 
 #include "passive_open.h"
 #include "segment_run.h"
-#include "token_bucket.h"
 #include "worker_context.h"
 
 namespace guise {
@@ -33,8 +32,6 @@ class Downlink {
  private:
   static constexpr size_t kArena = 1 << 20;
   static constexpr size_t kReads = 64;
-  // Linux's net.ipv4.tcp_challenge_ack_limit before 6.0; probes of ten thousand idle peers are 400 a second.
-  static constexpr uint32_t kChallengesPerSecond = 1000;
 
   void take(std::span<const uint8_t> packet, const VirtioNetHeader* offload);
   void take_established(Flow& flow, const SegmentView& segment);
@@ -50,7 +47,6 @@ class Downlink {
   WorkerContext& context_;
   PassiveOpen& passive_open_;
   const std::atomic<bool>& commands_waiting_;
-  TokenBucket challenges_{kChallengesPerSecond};
   std::function<void()> refresh_;
   std::function<void(Flow&)> opened_;
   std::unique_ptr<uint8_t[]> arena_;

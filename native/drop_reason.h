@@ -30,7 +30,7 @@ enum class DropReason : uint8_t {
   kBadAck,            // acknowledges what was never sent, or nothing at all
   kStranger,          // neither a SYN, nor of a flow, nor with a cookie of ours
   kSynLimit,          // a SYN that came while more segments waited than were read
-  kChallengeLimit,    // wanted an ACK as answer when too many did
+  kChallengeLimit,    // wanted an ACK as answer too soon after another
   kFlowsFull,         // opens a connection although as many as allowed are open
   kSourceFull,        // … although its address has as many as allowed
   kCount,

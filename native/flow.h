@@ -24,6 +24,10 @@ enum class Delivery : uint8_t {
 };
 
 struct Flow : std::enable_shared_from_this<Flow> {
+  // Milliseconds: probes of an honest peer come every 500 (src/stack/liveness.ts). A limit for all flows together would
+  // leave keepalives of some unanswered when others are busy with it, and tell strangers of them (CVE-2016-5696).
+  static constexpr uint32_t kChallengeInterval = 100;
+
   Flow(const Tuple& with_tuple, uint32_t with_id, uint16_t with_owner, FlowCounters& with_counters,
        uint64_t& waiting_bytes)
       : tuple(with_tuple),
@@ -70,6 +74,9 @@ struct Flow : std::enable_shared_from_this<Flow> {
   std::atomic<uint32_t> stray_next{0};
   std::atomic<uint32_t> strays{0};
 
+  // When it was last challenged, in milliseconds of a steady clock.
+  std::atomic<uint32_t> challenged_at{0u - kChallengeInterval};
+
   [[nodiscard]] FlowNumbers numbers() const {
     return {send_next.load(std::memory_order_relaxed), receive_next.load(std::memory_order_relaxed), peer_ack()};
   }
@@ -102,6 +109,13 @@ struct Flow : std::enable_shared_from_this<Flow> {
     strays.store(before + datagrams, std::memory_order_relaxed);
     stray_next.store(segment.seq + static_cast<uint32_t>(segment.payload.size()), std::memory_order_relaxed);
     return before + datagrams > kEnough;
+  }
+
+  // Whether to answer a segment that asks for an ACK, `now` in milliseconds of a steady clock.
+  bool may_challenge(uint32_t now) {
+    if (now - challenged_at.load(std::memory_order_relaxed) < kChallengeInterval) return false;
+    challenged_at.store(now, std::memory_order_relaxed);
+    return true;
   }
 
   // The ACK number to send now.

@@ -1,5 +1,7 @@
 #include "passive_open.h"
 
+#include "clock.h"
+
 namespace guise {
 namespace {
 

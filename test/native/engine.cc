@@ -160,11 +160,31 @@ void flood_tests() {
   });
 }
 
+void keepalive_tests() {
+  test("keepalives of all flows at once are answered, many of one flow are not", [] {
+    constexpr uint16_t kFlows = 4000;
+    EngineRig rig(kFlows);
+    const EngineCounters& counters = rig.engine->counters()->engine();
+    for (uint16_t port = 1; port <= kFlows; ++port) (void)rig.open(port);
+    rig.settle();
+    for (uint16_t port = 1; port <= kFlows; ++port) {
+      rig.put(port, 0, {});
+      rig.engine->turn(0);
+    }
+    CHECK(counters.challenges == kFlows);
+    for (int i = 0; i < 100; ++i) rig.put(1, 0, {});
+    rig.settle();
+    CHECK(counters.challenges < kFlows + 50);
+    CHECK(counters.challenges + counters.dropped[static_cast<size_t>(DropReason::kChallengeLimit)] == kFlows + 100);
+  });
+}
+
 }  // namespace
 
 int main() {
   end_tests();
   flood_tests();
+  keepalive_tests();
   splice_tests();
   id_tests();
   return done();
