@@ -16,7 +16,7 @@ export async function clientOptions(
     local: TUNNEL.text('UDP address that applications send to, IP:PORT', { alias: 'l', demandOption: true }),
     ...sharedFlags(TUN, 'TCP address of the server, HOST:PORT'),
     'connect-timeout': TUNNEL.number('seconds until a handshake has failed', { default: 15 }),
-    keepalive: TUNNEL.number('seconds without traffic until the server is probed, 0 for never', { default: 25 }),
+    keepalive: TUNNEL.number('seconds without traffic until the server is probed, at the latest; 0 for never', { default: 25 }),
     'dead-after': TUNNEL.number('seconds of silence from a server that is sent datagrams until it is probed and, '
       + 'unless it answers, connected to anew', { default: 5 }),
     profile: TUNNEL.choice("the server's kind; auto finds out", ['auto', 'guise', 'phantun'], 'auto'),

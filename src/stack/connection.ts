@@ -2,7 +2,7 @@
  * An established connection until its end (RFC 9293 §3.6): what the peer, the user and the clock do in, what to send out.
  * No I/O, no clock, no randomness; the data plane has judged the numbers of what the peer sends.
  */
-import { Liveness, PROBE_WAIT, type LivenessOptions, type Signs } from './liveness.js';
+import { Liveness, type LivenessOptions, type Signs } from './liveness.js';
 import type { Profile } from './profile.js';
 
 /** FIN is sent so often, so many milliseconds apart, before the peer is given up. */
@@ -92,31 +92,30 @@ export class Connection {
   }
 
   /** The time that a step asked to wait is over. */
-  timeout(now: number, signs: Signs): ConnectionStep {
+  timeout(): ConnectionStep {
     switch (this.#state) {
-      case 'established':
-        return this.#examine(now, signs);
       case 'finWait':
         if (this.#finTries === FIN_TRIES) return this.#end('closed');
         this.#finTries++;
         return { send: 'finAgain', wait: FIN_WAIT };
       case 'lastAck':
         return this.#end('closed');
-      case 'closed':
+      default:
         return NOTHING;
     }
   }
 
-  /** Looks for signs of life: call it each second or so. */
-  look(now: number, signs: Signs): ConnectionStep {
-    // Between two probes `timeout` looks.
-    return this.#state === 'established' && !this.#liveness?.probing ? this.#examine(now, signs) : NOTHING;
+  /** When to `look`: never at an end that is not watched. */
+  get nextLook(): number {
+    return this.#state === 'established' && this.#liveness ? this.#liveness.nextCheck : Infinity;
   }
 
-  #examine(now: number, signs: Signs): ConnectionStep {
+  /** Looks for signs of life. */
+  look(now: number, signs: Signs): ConnectionStep {
+    if (this.#state !== 'established') return NOTHING;
     switch (this.#liveness?.check(now, signs)) {
       case 'probe':
-        return { send: 'probe', wait: PROBE_WAIT };
+        return { send: 'probe' };
       case 'dead':
         return { send: 'reset', ...this.#end('ETIMEDOUT') };
       default:

@@ -16,6 +16,9 @@ export interface LivenessOptions {
 export const PROBES = 3;
 export const PROBE_WAIT = 500;
 
+/** Milliseconds from one check of a peer to the next; of one that is idle, by so much less than `silence`. */
+export const CHECK_INTERVAL = 1000;
+
 /** What a flow's counters say. */
 export interface Signs {
   /** Segments of any kind that came. */
@@ -44,9 +47,17 @@ export class Liveness {
     this.#sentWhenHeard = sent;
   }
 
-  /** Whether probes are on their way: the next check belongs `PROBE_WAIT` later. */
-  get probing(): boolean {
-    return this.#probes > 0;
+  /**
+   * When the next check is due. What is sent to a peer that has been idle for longer than `silence` makes the next check
+   * probe it, so that checks which are almost as far apart as `silence` are enough.
+   */
+  get nextCheck(): number {
+    const { keepalive, silence } = this.#options;
+    if (this.#probes > 0) return this.#checkedAt + PROBE_WAIT;
+    const soon = this.#checkedAt + CHECK_INTERVAL;
+    if (this.#sent !== this.#sentWhenHeard) return Math.min(soon, this.#heardAt + silence);
+    if (this.#checkedAt - this.#heardAt < silence) return soon;
+    return Math.max(soon, Math.min(this.#checkedAt + silence - CHECK_INTERVAL, this.#heardAt + keepalive));
   }
 
   /** What to do now; `probe` counts as done. */
@@ -64,7 +75,7 @@ export class Liveness {
     }
     const { keepalive, silence } = this.#options;
     const patience = sent === this.#sentWhenHeard ? keepalive : Math.min(silence, keepalive);
-    if (!this.probing && now - this.#heardAt < patience) return 'fine';
+    if (this.#probes === 0 && now - this.#heardAt < patience) return 'fine';
     if (this.#probes === PROBES) return 'dead';
     this.#probes++;
     return 'probe';

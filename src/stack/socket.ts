@@ -216,14 +216,15 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
     else this.#apply(this.#connection.finished(), (seq + payload.length + 1) >>> 0);
   }
 
-  /** @internal Looks for signs of life from now on, each time that `pulse` is called. */
+  /** @internal `look` looks for signs of life from now on. */
   watch(options: LivenessOptions, now: number): void {
     this.#connection.watch(options, now, this.#host.engine.flowSigns(this.flow));
   }
 
-  /** @internal */
-  pulse(now: number): void {
+  /** @internal Looks whether the peer lives, if it is to be watched. When to do so again, or Infinity. */
+  look(now: number): number {
     if (this.#connection.watched) this.#apply(this.#connection.look(now, this.#host.engine.flowSigns(this.flow)));
+    return this.#connection.nextLook;
   }
 
   /**
@@ -300,9 +301,7 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
 
   #wait(milliseconds: number): void {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => {
-      this.#apply(this.#connection.timeout(performance.now(), this.#host.engine.flowSigns(this.flow)));
-    }, milliseconds);
+    this.#timer = setTimeout(() => this.#apply(this.#connection.timeout()), milliseconds);
     // What only answers a repeated FIN keeps no process alive.
     if (this.#connection.state === 'lastAck') this.#timer.unref();
   }

@@ -16,6 +16,7 @@ import { CONNECT_TIMEOUT, type ConnectOptions, type StackOptions } from './optio
 import { synOptions, type Profile } from './profile.js';
 import { RateLimit } from '../rate_limit.js';
 import { Socket, type SocketHost, type SocketInit } from './socket.js';
+import { TimingWheel } from './timing_wheel.js';
 import { UdpListener } from './udp_listener.js';
 
 /** Linux's net.ipv4.ip_local_port_range, which phantun takes too. */
@@ -39,8 +40,12 @@ const POLICY = {
   maxPeers: 65_536,
 };
 
-/** Each flow is looked at so often within its idle time-out: it is closed a sixteenth late at most. */
+/** Milliseconds between two rounds, each of which looks at the sockets that are due. */
+const LOOK_INTERVAL = 250;
+/** A socket is looked at so often within its idle time-out: it is closed a sixteenth late at most. */
 const IDLE_PARTS = 16;
+/** Keepalives come up to so much of their time early: those of flows that were opened at once must not come at once. */
+const KEEPALIVE_JITTER = 0.25;
 
 /** A connection between its first segment and its Socket. */
 interface Opening {
@@ -77,11 +82,12 @@ export class Stack extends EventEmitter<StackEvents> {
   readonly #sockets = new Map<string, Socket>();
   /** By flow id. */
   readonly #flows: (Socket | undefined)[] = [];
+  /** When to look at each socket, by the clock of `performance.now()`. */
+  readonly #looks = new TimingWheel<Socket>(LOOK_INTERVAL, performance.now());
   readonly #listeners = new Map<number, Listener>();
   readonly #udpListeners: UdpListener[] = [];
   readonly #profiles = new Map<string, Profile>();
-  readonly #sweep: NodeJS.Timeout;
-  #sweeps = 0;
+  readonly #looking: NodeJS.Timeout;
   #closing: Promise<void> | undefined;
 
   /**
@@ -124,7 +130,7 @@ export class Stack extends EventEmitter<StackEvents> {
       ignoreReset: options.ignoreReset ?? false,
       forget: (socket) => this.#forget(socket),
     };
-    this.#sweep = setInterval(() => this.#look(performance.now()), 1000).unref();
+    this.#looking = setInterval(() => this.#look(performance.now()), LOOK_INTERVAL).unref();
   }
 
   get counters(): EngineCounters {
@@ -204,7 +210,7 @@ export class Stack extends EventEmitter<StackEvents> {
   }
 
   async #close(): Promise<void> {
-    clearInterval(this.#sweep);
+    clearInterval(this.#looking);
     for (const listener of [...this.#listeners.values()]) listener.close();
     for (const opening of [...this.#opening.values()]) opening.abort();
     await Promise.all(Array.from(this.#sockets.values(), (socket) => socket.close()));
@@ -256,7 +262,9 @@ export class Stack extends EventEmitter<StackEvents> {
     if (flow < 0) throw systemError(flow, 'connect', remote);
     this.#engine.sendControl(flow, ACK);
     const socket = this.#adopt({ flow, worker, key: tupleKey(tuple), profile, maxPayload, early: [], accepted: false });
-    socket.watch(this.#livenessOptions, performance.now());
+    const { keepalive, silence } = this.#livenessOptions;
+    const early = 1 - KEEPALIVE_JITTER * Math.random();
+    socket.watch({ keepalive: Math.round(keepalive * early), silence }, performance.now());
     return socket;
   }
 
@@ -345,6 +353,7 @@ export class Stack extends EventEmitter<StackEvents> {
     const socket = new Socket(this.#host, init);
     this.#sockets.set(init.key, socket);
     this.#flows[init.flow] = socket;
+    this.#looks.add(socket, 0);
     return socket;
   }
 
@@ -361,17 +370,14 @@ export class Stack extends EventEmitter<StackEvents> {
     this.#engine.sendSegment(worker, tuple, { flags: RST | ACK, seq: ack, ack: end, options: NO_OPTIONS });
   }
 
+  /** Looks at the sockets that are due: ten thousand idle ones cost next to nothing. */
   #look(now: number): void {
-    for (const socket of this.#sockets.values()) socket.pulse(now);
-    if (this.#idleTimeout !== Infinity) this.#closeIdle(now);
-  }
-
-  /** Looks at a part of the flows each second, so that ten thousand idle ones cost nothing. */
-  #closeIdle(now: number): void {
-    const parts = Math.max(1, Math.floor(this.#idleTimeout / IDLE_PARTS / 1000));
-    for (let flow = this.#sweeps++ % parts; flow < this.#flows.length; flow += parts) {
-      const socket = this.#flows[flow];
-      if (socket && !socket.closed && socket.idleFor(now) >= this.#idleTimeout) void socket.close();
+    for (const socket of this.#looks.take(now)) {
+      if (socket.closed) continue;
+      const next = socket.look(now);
+      if (socket.closed) continue; // its peer is dead
+      this.#looks.add(socket, Math.min(next, now + this.#idleTimeout / IDLE_PARTS));
+      if (socket.idleFor(now) >= this.#idleTimeout) void socket.close();
     }
   }
 }

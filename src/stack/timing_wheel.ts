@@ -1,0 +1,33 @@
+/** What is due at a time, at a cost of what is due and not of what waits (Varghese and Lauck, 1987). */
+export class TimingWheel<T> {
+  readonly #interval: number;
+  /** By the interval's number. */
+  readonly #slots = new Map<number, T[]>();
+  #passed: number;
+
+  /** @param interval milliseconds: `take` is called so often */
+  constructor(interval: number, now: number) {
+    this.#interval = interval;
+    this.#passed = Math.floor(now / interval);
+  }
+
+  /** `at` in milliseconds: due at the interval that begins next to it, and not before the next `take`. Infinity: never. */
+  add(item: T, at: number): void {
+    if (at === Infinity) return;
+    const number = Math.max(Math.round(at / this.#interval), this.#passed + 1);
+    const slot = this.#slots.get(number);
+    if (slot) slot.push(item);
+    else this.#slots.set(number, [item]);
+  }
+
+  /** Takes out what is due. */
+  *take(now: number): Generator<T, void, void> {
+    const before = this.#passed;
+    this.#passed = Math.max(before, Math.floor(now / this.#interval));
+    for (let number = before + 1; number <= this.#passed; number++) {
+      const slot = this.#slots.get(number);
+      this.#slots.delete(number);
+      if (slot) yield* slot;
+    }
+  }
+}
