@@ -258,7 +258,7 @@ export class Engine {
   /** The counters as halves of their 64-bit words: reading them makes no BigInt. */
   readonly #halves: Uint32Array;
   readonly #offset = new Uint32Array(1);
-  readonly #signs = { received: 0, sent: 0 };
+  readonly #signs = { received: 0, sent: 0, acknowledged: false };
   readonly #handlers: EngineEvents;
   #closed = false;
 
@@ -380,10 +380,14 @@ export class Engine {
     return this.#word(flow, 0) + this.#word(flow, 8);
   }
 
-  /** Segments received and datagrams sent; good until the next call, which comes for each flow each second. */
-  flowSigns(flow: number): { readonly received: number; readonly sent: number } {
+  /**
+   * Segments received, datagrams sent, and whether the peer has acknowledged all of them; good until the next call, so
+   * that looking at many flows makes no garbage.
+   */
+  flowSigns(flow: number): { readonly received: number; readonly sent: number; readonly acknowledged: boolean } {
     this.#signs.received = this.#word(flow, 7);
     this.#signs.sent = this.#word(flow, 8);
+    this.#signs.acknowledged = this.#word(flow, 5) === this.#word(flow, 11);
     return this.#signs;
   }
 

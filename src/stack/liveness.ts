@@ -25,6 +25,8 @@ export interface Signs {
   readonly received: number;
   /** Datagrams that were sent. */
   readonly sent: number;
+  /** The peer has said that it has all of them. */
+  readonly acknowledged: boolean;
 }
 
 export type Finding = 'fine' | 'probe' | 'dead';
@@ -61,15 +63,15 @@ export class Liveness {
   }
 
   /** What to do now; `probe` counts as done. */
-  check(now: number, { received, sent }: Signs): Finding {
+  check(now: number, { received, sent, acknowledged }: Signs): Finding {
     const [checkedBefore, sentBefore] = [this.#checkedAt, this.#sent];
     [this.#checkedAt, this.#sent] = [now, sent];
     if (received !== this.#received) {
       this.#received = received;
       // Some time since the last check.
       this.#heardAt = (checkedBefore + now) / 2;
-      // What was sent since the last check may have left after the peer was heard.
-      this.#sentWhenHeard = sentBefore;
+      // What was sent since the last check may have left after the peer was heard, unless it says otherwise.
+      this.#sentWhenHeard = acknowledged ? sent : sentBefore;
       this.#probes = 0;
       return 'fine';
     }

@@ -11,7 +11,7 @@ export class TimingWheel<T> {
     this.#passed = Math.floor(now / interval);
   }
 
-  /** `at` in milliseconds: due at the interval that begins next to it, and not before the next `take`. Infinity: never. */
+  /** `at` in milliseconds: due when the nearest interval begins, not before the next `take`; never when Infinity. */
   add(item: T, at: number): void {
     if (at === Infinity) return;
     const number = Math.max(Math.round(at / this.#interval), this.#passed + 1);

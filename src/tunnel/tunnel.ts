@@ -16,7 +16,7 @@ const ADVICE: Record<string, string> = {
   pendingFull: 'datagrams came faster than the connection was set up: the oldest were dropped',
   peersFull: 'more UDP peers than the tunnel takes',
   eventsFull: 'more control segments than can be answered: the port is scanned or flooded',
-  synLimit: 'connections are asked for faster than segments can be read: the port is flooded; who is refused asks again',
+  synLimit: 'connections are asked for faster than segments can be read: the port is flooded',
   flowsFull: 'as many connections as allowed are open: new ones are refused',
   sourceFull: 'one address has a quarter of all connections that are allowed: more of its own are refused',
   outOfWindow: 'segments came with numbers that the peer would not send: injected, or after a long outage',

@@ -32,7 +32,7 @@ class End {
   endedAt = Infinity;
   closedAt = Infinity;
   #forgotten = false;
-  #signs = { received: 0, sent: 0 };
+  #signs = { received: 0, sent: 0, acknowledged: false };
   #resets = 0;
   #deadline = Infinity;
   #lookAt = 0;
