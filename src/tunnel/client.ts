@@ -33,8 +33,9 @@ export async function runClient(options: ClientOptions, lookUpInterval = LOOK_UP
     start: (stack, signal) => {
       const udp = stack.listenUdp(options.local);
       const carriers = new Set<Carrier>();
+      const context = { stack, udp, remote, options, log, signal };
       udp.on('peer', (peer) => {
-        const carrier = new Carrier({ stack, udp, remote, options, log, signal }, peer, () => carriers.delete(carrier));
+        const carrier = new Carrier(context, peer, () => carriers.delete(carrier));
         carriers.add(carrier);
         carrier.start();
       });
