@@ -16,6 +16,8 @@ export interface ControlSegment {
 export type OpenOutcome =
   | { readonly type: 'established'; readonly sendNext: number; readonly receiveNext: number; readonly profile: Profile }
   | { readonly type: 'refused' }
+  /** Somebody else than was expected has answered. */
+  | { readonly type: 'mistaken' }
   | { readonly type: 'timedOut' };
 
 export interface OpenStep {
@@ -34,6 +36,7 @@ export class ActiveOpen {
   readonly #profile: Profile;
   readonly #iss: number;
   readonly #syn: ControlSegment;
+  readonly #expected: number | undefined;
   #left: number;
   #wait = FIRST_WAIT;
 
@@ -41,11 +44,19 @@ export class ActiveOpen {
    * @param iss initial send sequence number, 0 to 2^32-1; phantun answers only 0
    * @param mss bytes of payload that one segment may carry
    * @param limit milliseconds until the open has timed out
+   * @param expected the peer's ISN, if it is to have this one and no other
    */
-  constructor({ profile, iss, mss, limit }: { profile: Profile; iss: number; mss: number; limit: number }) {
+  constructor({ profile, iss, mss, limit, expected }: {
+    profile: Profile;
+    iss: number;
+    mss: number;
+    limit: number;
+    expected?: number | undefined;
+  }) {
     this.#profile = profile;
     this.#iss = iss;
     this.#left = limit;
+    this.#expected = expected;
     this.#syn = { flags: SYN, seq: iss, ack: 0, options: synOptions(profile, mss) };
   }
 
@@ -63,7 +74,9 @@ export class ActiveOpen {
   segment({ flags, seq, ack }: { flags: number; seq: number; ack: number }): OpenStep {
     const acknowledges = (flags & ACK) !== 0 && ack === (this.#iss + 1) >>> 0;
     if (flags & RST) return acknowledges ? { outcome: { type: 'refused' } } : {};
+    const reset: ControlSegment = { flags: RST, seq: ack, ack: 0, options: NO_OPTIONS };
     if (flags & SYN && acknowledges) {
+      if (seq !== (this.#expected ?? seq)) return { send: reset, outcome: { type: 'mistaken' } };
       const receiveNext = (seq + 1) >>> 0;
       return {
         outcome: { type: 'established', sendNext: (this.#iss + 1) >>> 0, receiveNext, profile: this.#profile },
@@ -71,7 +84,7 @@ export class ActiveOpen {
     }
     // Somebody at the other end holds an old connection of this tuple: end it, the next SYN finds the way free
     // (RFC 9293 §3.10.7.3).
-    if (flags & ACK && !acknowledges) return { send: { flags: RST, seq: ack, ack: 0, options: NO_OPTIONS } };
+    if (flags & ACK && !acknowledges) return { send: reset };
     return {};
   }
 }

@@ -6,6 +6,9 @@
  */
 export type Profile = 'guise' | 'phantun';
 
+/** phantun answers no SYN that has another, and has it in its SYN-ACK too. */
+export const PHANTUN_ISN = 0;
+
 /** NOP, window scale 14 (RFC 7323 §2.2): all that phantun's SYN carries. */
 const PHANTUN_SYN_OPTIONS = Uint8Array.of(1, 3, 3, 14);
 
@@ -20,21 +23,4 @@ function guiseSynOptions(mss: number): Uint8Array {
 /** @param mss bytes of payload that one segment may carry: 1 to 65535 */
 export function synOptions(profile: Profile, mss: number): Uint8Array {
   return profile === 'phantun' ? PHANTUN_SYN_OPTIONS : guiseSynOptions(mss);
-}
-
-/** Whose SYN it is. A router may add an MSS option to phantun's, so the ISN decides with the missing SACK. */
-export function profileOfSyn(seq: number, options: Uint8Array): Profile {
-  return seq === 0 && !hasOption(options, 4) ? 'phantun' : 'guise';
-}
-
-function hasOption(options: Uint8Array, wanted: number): boolean {
-  for (let at = 0; at < options.length; ) {
-    const kind = options[at]!;
-    if (kind === wanted) return true;
-    if (kind === 0) return false;
-    const length = kind === 1 ? 1 : options[at + 1];
-    if (length === undefined || length < 1 || (kind !== 1 && length < 2)) return false;
-    at += length;
-  }
-  return false;
 }

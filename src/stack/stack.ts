@@ -13,7 +13,7 @@ import { openDevice } from './device.js';
 import type { LivenessOptions } from './liveness.js';
 import { Listener } from './listener.js';
 import { CONNECT_TIMEOUT, type ConnectOptions, type StackOptions } from './options.js';
-import { synOptions, type Profile } from './profile.js';
+import { PHANTUN_ISN, synOptions, type Profile } from './profile.js';
 import { RateLimit } from '../rate_limit.js';
 import { Socket, type SocketHost, type SocketInit } from './socket.js';
 import { TimingWheel } from './timing_wheel.js';
@@ -46,6 +46,9 @@ const LOOK_INTERVAL = 250;
 const IDLE_PARTS = 16;
 /** Keepalives come up to so much of their time early: those of flows that were opened at once must not come at once. */
 const KEEPALIVE_JITTER = 0.25;
+
+/** How an attempt to connect ends that has neither a socket nor an error. */
+type Refusal = 'refused' | 'mistaken';
 
 /** A connection between its first segment and its Socket. */
 interface Opening {
@@ -152,16 +155,13 @@ export class Stack extends EventEmitter<StackEvents> {
     const remote = { address: options.address, port: options.port };
     const name = formatEndpoint(remote);
     const asked = options.profile ?? 'auto';
-    const known = this.#profiles.get(name);
-    const profiles: readonly Profile[] =
-      asked !== 'auto' ? [asked] : known === 'phantun' ? ['phantun', 'guise'] : ['guise', 'phantun'];
-    for (const profile of profiles) {
-      const socket = await this.#attempt(remote, profile, options);
-      if (!socket) continue;
-      this.#profiles.set(name, profile);
-      return socket;
-    }
-    throw systemError('ECONNREFUSED', 'connect', remote);
+    const found =
+      asked === 'auto'
+        ? await this.#find(remote, this.#profiles.get(name) ?? 'guise', options)
+        : await this.#attempt(remote, asked, options);
+    if (!(found instanceof Socket)) throw systemError('ECONNREFUSED', 'connect', remote);
+    this.#profiles.set(name, found.profile);
+    return found;
   }
 
   /**
@@ -217,25 +217,48 @@ export class Stack extends EventEmitter<StackEvents> {
     this.#engine.close();
   }
 
-  /** A socket, or undefined when the peer refused. */
-  async #attempt(remote: Endpoint, profile: Profile, options: ConnectOptions): Promise<Socket | undefined> {
+  /**
+   * Finds out which profile the server has. phantun refuses a SYN with a random ISN, and answers its own with ISN 0. Who
+   * answers that one with another ISN is guise, and was not there yet when guise's SYN came; or phantun, behind
+   * something that changes its numbers.
+   */
+  async #find(remote: Endpoint, first: Profile, options: ConnectOptions): Promise<Socket | Refusal> {
+    let found = await this.#attempt(remote, first, options, PHANTUN_ISN);
+    if (found === 'refused') {
+      found = await this.#attempt(remote, first === 'guise' ? 'phantun' : 'guise', options, PHANTUN_ISN);
+    }
+    if (found === 'mistaken') {
+      found = await this.#attempt(remote, 'guise', options);
+      if (found === 'refused') found = await this.#attempt(remote, 'phantun', options);
+    }
+    return found;
+  }
+
+  /** @param phantunIsn the ISN that a server has to have when it is asked as phantun */
+  async #attempt(
+    remote: Endpoint,
+    profile: Profile,
+    options: ConnectOptions,
+    phantunIsn?: number,
+  ): Promise<Socket | Refusal> {
     const { timeout = CONNECT_TIMEOUT, worker = 0, signal } = options;
     signal?.throwIfAborted();
     if (this.#closing) throw systemError('ECONNABORTED', 'connect', remote);
     const tuple = this.#freeTuple(remote);
+    const phantun = profile === 'phantun';
     const open = new ActiveOpen({
       profile,
-      iss: profile === 'phantun' ? 0 : randomInt(2 ** 32),
+      iss: phantun ? PHANTUN_ISN : randomInt(2 ** 32),
       mss: this.#maxPayload(familyOf(remote.address)),
       limit: timeout,
+      expected: phantun ? phantunIsn : undefined,
     });
     const key = tupleKey(tuple);
     try {
       const outcome = await this.#drive(open, tuple, worker, signal);
       if (!outcome) throw systemError('ECONNABORTED', 'connect', remote);
       if (outcome.type === 'timedOut') throw systemError('ETIMEDOUT', 'connect', remote);
-      if (outcome.type === 'refused') return undefined;
-      return this.#establish(remote, tuple, outcome, options);
+      return outcome.type === 'established' ? this.#establish(remote, tuple, outcome, options) : outcome.type;
     } finally {
       // Not before the socket has the tuple: other connections are opened in between.
       this.#opening.delete(key);

@@ -45,6 +45,14 @@ t.test('an open is decided once, by its own SYN-ACK or RST or by its time, and b
   }), { numRuns: 5000 });
 });
 
+t.test('who is expected to have another ISN is sent a RST', async (t) => {
+  const open = (): ActiveOpen => new ActiveOpen({ profile: 'phantun', iss: 0, mss: 1460, limit: 15_000, expected: 0 });
+  t.match(open().segment({ flags: SYN | ACK, seq: 0, ack: 1 }), { outcome: { type: 'established', receiveNext: 1 } });
+  t.match(open().segment({ flags: SYN | ACK, seq: 7, ack: 1 }), {
+    send: { flags: RST, seq: 1 }, outcome: { type: 'mistaken' },
+  });
+});
+
 t.test('SYNs leave at 0, 1, 3 and 7 s', async (t) => {
   const open = new ActiveOpen({ profile: 'guise', iss: 1, mss: 1460, limit: 15_000 });
   const waits = [open.start(), open.timeout(), open.timeout(), open.timeout()].map(({ wait }) => wait);

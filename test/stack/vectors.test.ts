@@ -1,8 +1,10 @@
 import { once } from 'node:events';
-import t from 'tap';
-import type { Socket } from '../../src/index.js';
+import t, { type Test } from 'tap';
+import type { Profile, Socket, Stack } from '../../src/index.js';
 import { stackOnWire } from '../support/device.js';
-import { build, read } from '../support/segment.js';
+import { build, read, type TestSegment } from '../support/segment.js';
+
+const SYN = 2, RST = 4, ACK = 16;
 
 // What phantun 0.8.1 puts onto the wire, by its own rules; ports and addresses are ours, so the test computes the rest.
 const CLIENT = { source: '10.1.0.2', destination: '10.0.0.1', destinationPort: 4567, window: 0xffff };
@@ -29,21 +31,67 @@ t.test('as a client of phantun: SYN, ACK, data and closing RST byte for byte', a
   wire[Symbol.dispose]();
 });
 
-t.test('auto falls back to the phantun profile when a SYN with a random ISN is refused', async (t) => {
+/** A server that a stack with the profile `auto` connects to, a SYN at a time. */
+async function startAuto(t: Test): Promise<{
+  stack: Stack;
+  opening: Promise<Socket>;
+  /** Waits for a SYN of a profile and answers it. */
+  answer: (profile: Profile, flags: number, isn: number) => Promise<void>;
+  /** Waits for the segment behind it. */
+  next: () => Promise<Partial<TestSegment>>;
+  stop: () => Promise<void>;
+}> {
   const [stack, wire] = await stackOnWire();
   const opening = stack.connect({ address: '10.0.0.1', port: 4567 });
-  const first = read(await wire.read());
-  t.not(first.seq, 0);
-  const theirs = { source: '10.0.0.1', destination: '10.1.0.2', sourcePort: 4567 };
-  const refusal = { seq: 0, ack: first.seq + 1, flags: 0x14, destinationPort: first.sourcePort };
-  wire.write(build({ ...theirs, ...refusal }));
-  const second = read(await wire.read());
-  t.equal(second.seq, 0);
-  wire.write(build({ ...theirs, seq: 0, ack: 1, flags: 0x12, destinationPort: second.sourcePort }));
-  const socket = await opening;
-  t.equal(socket.profile, 'phantun');
-  await stack.close();
-  wire[Symbol.dispose]();
+  return {
+    stack,
+    opening,
+    answer: async (profile, flags, isn) => {
+      const syn = read(await wire.read());
+      t.equal(syn.flags, SYN);
+      t.equal(syn.seq === 0, profile === 'phantun', `the SYN is ${profile}'s`);
+      const theirs = { source: '10.0.0.1', destination: '10.1.0.2', sourcePort: 4567, destinationPort: syn.sourcePort };
+      wire.write(build({ ...theirs, seq: isn, ack: (syn.seq + 1) >>> 0, flags }));
+    },
+    next: async () => read(await wire.read()),
+    stop: async () => {
+      await stack.close();
+      wire[Symbol.dispose]();
+    },
+  };
+}
+
+t.test('auto falls back to the phantun profile when a SYN with a random ISN is refused', async (t) => {
+  const { opening, answer, stop } = await startAuto(t);
+  await answer('guise', RST | ACK, 0);
+  await answer('phantun', SYN | ACK, 0);
+  t.equal((await opening).profile, 'phantun');
+  await stop();
+});
+
+t.test('a guise server that comes up between two SYNs is not taken for phantun', async (t) => {
+  const { stack, opening, answer, next, stop } = await startAuto(t);
+  await answer('guise', RST | ACK, 0);
+  await answer('phantun', SYN | ACK, 1234);
+  t.match(await next(), { flags: RST, seq: 1 }, 'the answer to the second is refused');
+  await answer('guise', SYN | ACK, 5678);
+  t.equal((await opening).profile, 'guise');
+  t.match(await next(), { flags: ACK, ack: 5679 });
+  const again = stack.connect({ address: '10.0.0.1', port: 4567 });
+  await answer('guise', SYN | ACK, 1);
+  t.equal((await again).profile, 'guise');
+  await stop();
+});
+
+t.test('a phantun server behind something that gives it another ISN is found all the same', async (t) => {
+  const { opening, answer, next, stop } = await startAuto(t);
+  await answer('guise', RST | ACK, 0);
+  await answer('phantun', SYN | ACK, 1234);
+  t.match(await next(), { flags: RST });
+  await answer('guise', RST | ACK, 0);
+  await answer('phantun', SYN | ACK, 1234);
+  t.equal((await opening).profile, 'phantun');
+  await stop();
 });
 
 t.test('as a server of a phantun client: SYN-ACK in its form, RST to close, its data accepted', async (t) => {
