@@ -1,27 +1,18 @@
-import { randomInt } from 'node:crypto';
 import { EventEmitter } from 'node:events';
-import { isIPv4 } from 'node:net';
 import { systemError, type GuiseError } from '../errors.js';
-import { formatEndpoint, type Endpoint } from '../endpoint.js';
-import {
-  ACK, encodeTuple, Engine, localPort, RST, SYN, tupleKey,
-  type EngineCounters, type Segment, type TupleBytes, type UdpPeer,
-} from '../native.js';
+import type { Endpoint } from '../endpoint.js';
+import { ACK, Engine, localPort, RST, SYN, type EngineCounters, type Segment, type UdpPeer } from '../native.js';
 import { Acceptor } from './acceptor.js';
-import { ActiveOpen, NO_OPTIONS, type OpenOutcome, type OpenStep } from './active_open.js';
+import { NO_OPTIONS } from './active_open.js';
+import { Connector } from './connector.js';
 import { openDevice } from './device.js';
-import type { LivenessOptions } from './liveness.js';
 import { Listener } from './listener.js';
-import { CONNECT_TIMEOUT, type ConnectOptions, type StackOptions } from './options.js';
-import { PHANTUN_ISN, synOptions, type Profile } from './profile.js';
+import type { ConnectOptions, StackOptions } from './options.js';
+import { synOptions, type Profile } from './profile.js';
 import { RateLimit } from '../rate_limit.js';
 import { Socket, type SocketHost, type SocketInit } from './socket.js';
 import { TimingWheel } from './timing_wheel.js';
 import { UdpListener } from './udp_listener.js';
-
-/** Linux's net.ipv4.ip_local_port_range, which phantun takes too. */
-const FIRST_PORT = 32768;
-const LAST_PORT = 60999;
 
 const RESETS_PER_SECOND = 100;
 
@@ -44,18 +35,6 @@ const POLICY = {
 const LOOK_INTERVAL = 250;
 /** A socket is looked at so often within its idle time-out: it is closed a sixteenth late at most. */
 const IDLE_PARTS = 16;
-/** Keepalives come up to so much of their time early: those of flows that were opened at once must not come at once. */
-const KEEPALIVE_JITTER = 0.25;
-
-/** How an attempt to connect ends that has neither a socket nor an error. */
-type Refusal = 'refused' | 'mistaken';
-
-/** A connection between its first segment and its Socket. */
-interface Opening {
-  receive(segment: Segment): void;
-  /** The stack closes. */
-  abort(): void;
-}
 
 export interface StackEvents {
   error: [error: GuiseError];
@@ -77,10 +56,9 @@ export class Stack extends EventEmitter<StackEvents> {
   readonly #addresses: readonly string[];
   readonly #mtu: number;
   readonly #idleTimeout: number;
-  readonly #livenessOptions: LivenessOptions;
   readonly #resets = new RateLimit(RESETS_PER_SECOND);
   readonly #host: SocketHost;
-  readonly #opening = new Map<string, Opening>();
+  readonly #connector: Connector;
   readonly #acceptor: Acceptor;
   readonly #sockets = new Map<string, Socket>();
   /** By flow id. */
@@ -89,7 +67,6 @@ export class Stack extends EventEmitter<StackEvents> {
   readonly #looks = new TimingWheel<Socket>(LOOK_INTERVAL, performance.now());
   readonly #listeners = new Map<number, Listener>();
   readonly #udpListeners: UdpListener[] = [];
-  readonly #profiles = new Map<string, Profile>();
   readonly #looking: NodeJS.Timeout;
   #closing: Promise<void> | undefined;
 
@@ -113,7 +90,6 @@ export class Stack extends EventEmitter<StackEvents> {
     this.#addresses = addresses;
     this.#mtu = mtu;
     this.#idleTimeout = idleTimeout ?? Infinity;
-    this.#livenessOptions = { keepalive: options.keepalive ?? 25_000, silence: options.silence ?? 5000 };
     this.#engine = new Engine({ devices: descriptors, virtioHeader, segmentation, offload, maxFlows, ...POLICY }, {
       segment: (segment) => this.#onSegment(segment),
       opening: (segment, phantun) => this.#onOpening(segment, phantun ? 'phantun' : 'guise'),
@@ -122,11 +98,17 @@ export class Stack extends EventEmitter<StackEvents> {
       peer: (peer) => this.#onPeer(peer),
       deviceGone: () => this.#onDeviceGone(),
     });
-    this.#acceptor = new Acceptor({
+    const common = {
       engine: this.#engine,
-      maxFlowsPerSource,
-      maxPayload: (family) => this.#maxPayload(family),
-      adopt: (init) => this.#adopt(init),
+      maxPayload: (family: 4 | 6) => this.#maxPayload(family),
+      adopt: (init: SocketInit) => this.#adopt(init),
+    };
+    this.#acceptor = new Acceptor({ ...common, maxFlowsPerSource });
+    this.#connector = new Connector({
+      ...common,
+      addresses,
+      isTaken: (key) => this.#sockets.has(key),
+      liveness: { keepalive: options.keepalive ?? 25_000, silence: options.silence ?? 5000 },
     });
     this.#host = {
       engine: this.#engine,
@@ -151,17 +133,8 @@ export class Stack extends EventEmitter<StackEvents> {
    * @throws {GuiseError} ECONNREFUSED, ETIMEDOUT, EADDRNOTAVAIL; ECONNABORTED when the stack is closed; the reason of
    *   `signal` when it aborts
    */
-  async connect(options: ConnectOptions): Promise<Socket> {
-    const remote = { address: options.address, port: options.port };
-    const name = formatEndpoint(remote);
-    const asked = options.profile ?? 'auto';
-    const found =
-      asked === 'auto'
-        ? await this.#find(remote, this.#profiles.get(name) ?? 'guise', options)
-        : await this.#attempt(remote, asked, options);
-    if (!(found instanceof Socket)) throw systemError('ECONNREFUSED', 'connect', remote);
-    this.#profiles.set(name, found.profile);
-    return found;
+  connect(options: ConnectOptions): Promise<Socket> {
+    return this.#connector.connect(options);
   }
 
   /**
@@ -212,126 +185,9 @@ export class Stack extends EventEmitter<StackEvents> {
   async #close(): Promise<void> {
     clearInterval(this.#looking);
     for (const listener of [...this.#listeners.values()]) listener.close();
-    for (const opening of [...this.#opening.values()]) opening.abort();
+    this.#connector.close();
     await Promise.all(Array.from(this.#sockets.values(), (socket) => socket.close()));
     this.#engine.close();
-  }
-
-  /**
-   * Finds out which profile the server has. phantun refuses a SYN with a random ISN, and answers its own with ISN 0. Who
-   * answers that one with another ISN is guise, and was not there yet when guise's SYN came; or phantun, behind
-   * something that changes its numbers.
-   */
-  async #find(remote: Endpoint, first: Profile, options: ConnectOptions): Promise<Socket | Refusal> {
-    let found = await this.#attempt(remote, first, options, PHANTUN_ISN);
-    if (found === 'refused') {
-      found = await this.#attempt(remote, first === 'guise' ? 'phantun' : 'guise', options, PHANTUN_ISN);
-    }
-    if (found === 'mistaken') {
-      found = await this.#attempt(remote, 'guise', options);
-      if (found === 'refused') found = await this.#attempt(remote, 'phantun', options);
-    }
-    return found;
-  }
-
-  /** @param phantunIsn the ISN that a server has to have when it is asked as phantun */
-  async #attempt(
-    remote: Endpoint,
-    profile: Profile,
-    options: ConnectOptions,
-    phantunIsn?: number,
-  ): Promise<Socket | Refusal> {
-    const { timeout = CONNECT_TIMEOUT, worker = 0, signal } = options;
-    signal?.throwIfAborted();
-    if (this.#closing) throw systemError('ECONNABORTED', 'connect', remote);
-    const tuple = this.#freeTuple(remote);
-    const phantun = profile === 'phantun';
-    const open = new ActiveOpen({
-      profile,
-      iss: phantun ? PHANTUN_ISN : randomInt(2 ** 32),
-      mss: this.#maxPayload(familyOf(remote.address)),
-      limit: timeout,
-      expected: phantun ? phantunIsn : undefined,
-    });
-    const key = tupleKey(tuple);
-    try {
-      const outcome = await this.#drive(open, tuple, worker, signal);
-      if (!outcome) throw systemError('ECONNABORTED', 'connect', remote);
-      if (outcome.type === 'timedOut') throw systemError('ETIMEDOUT', 'connect', remote);
-      return outcome.type === 'established' ? this.#establish(remote, tuple, outcome, options) : outcome.type;
-    } finally {
-      // Not before the socket has the tuple: other connections are opened in between.
-      this.#opening.delete(key);
-    }
-  }
-
-  #establish(
-    remote: Endpoint,
-    tuple: TupleBytes,
-    { sendNext, receiveNext, profile }: Extract<OpenOutcome, { type: 'established' }>,
-    { worker = 0, spliced = false }: ConnectOptions,
-  ): Socket {
-    const maxPayload = this.#maxPayload(familyOf(remote.address));
-    const flow = this.#engine.openFlow(tuple, {
-      worker,
-      sendNext,
-      receiveNext,
-      maxPayload,
-      push: profile === 'guise',
-      // phantun never acknowledges the first data, so there is nothing to wait for.
-      guard: profile === 'guise',
-      javascript: !spliced,
-    });
-    if (flow < 0) throw systemError(flow, 'connect', remote);
-    this.#engine.sendControl(flow, ACK);
-    const socket = this.#adopt({ flow, worker, key: tupleKey(tuple), profile, maxPayload, early: [], accepted: false });
-    const { keepalive, silence } = this.#livenessOptions;
-    const early = 1 - KEEPALIVE_JITTER * Math.random();
-    socket.watch({ keepalive: Math.round(keepalive * early), silence }, performance.now());
-    return socket;
-  }
-
-  /** How it went, or undefined when the stack was closed meanwhile. */
-  #drive(
-    open: ActiveOpen,
-    tuple: TupleBytes,
-    worker: number,
-    signal: AbortSignal | undefined,
-  ): Promise<OpenOutcome | undefined> {
-    const key = tupleKey(tuple);
-    return new Promise((resolve, reject) => {
-      let timer: NodeJS.Timeout | undefined;
-      const onAbort = (): void => {
-        clearTimeout(timer);
-        reject(signal!.reason);
-      };
-      const end = (outcome?: OpenOutcome): void => {
-        clearTimeout(timer);
-        signal?.removeEventListener('abort', onAbort);
-        resolve(outcome);
-      };
-      const take = ({ send, wait, outcome }: OpenStep): void => {
-        if (send) this.#engine.sendSegment(worker, tuple, send);
-        if (wait !== undefined) timer = setTimeout(() => take(open.timeout()), wait);
-        if (outcome) end(outcome);
-      };
-      signal?.addEventListener('abort', onAbort, { once: true });
-      this.#opening.set(key, { receive: (segment) => take(open.segment(segment)), abort: end });
-      take(open.start());
-    });
-  }
-
-  #freeTuple(remote: Endpoint): TupleBytes {
-    const address = this.#addresses.find((each) => isIPv4(each) === isIPv4(remote.address));
-    if (!address) throw systemError('EADDRNOTAVAIL', 'connect', remote);
-    const ports = LAST_PORT - FIRST_PORT + 1;
-    const start = randomInt(ports);
-    for (let i = 0; i < ports; i++) {
-      const tuple = encodeTuple({ address, port: FIRST_PORT + ((start + i) % ports) }, remote);
-      const key = tupleKey(tuple);
-      if (!this.#opening.has(key) && !this.#sockets.has(key)) return tuple;
-    }
-    throw systemError('EADDRNOTAVAIL', 'connect', remote);
   }
 
   /** IP header and TCP header without options go off. */
@@ -341,8 +197,7 @@ export class Stack extends EventEmitter<StackEvents> {
 
   #onSegment(segment: Segment): void {
     if (segment.flow !== 0) return this.#flows[segment.flow]?.receiveSegment(segment);
-    const opening = this.#opening.get(segment.key);
-    if (opening) return opening.receive(segment);
+    if (this.#connector.receive(segment)) return;
     // A flow may have come into being after the data plane looked for it.
     if (this.#sockets.has(segment.key) || segment.flags & RST) return;
     this.#reset(segment);
@@ -403,8 +258,4 @@ export class Stack extends EventEmitter<StackEvents> {
       if (socket.idleFor(now) >= this.#idleTimeout) void socket.close();
     }
   }
-}
-
-function familyOf(address: string): 4 | 6 {
-  return isIPv4(address) ? 4 : 6;
 }
