@@ -1,10 +1,11 @@
 import { parseEndpoint } from '../src/addresses.js';
 import { command } from '../src/cli/command.js';
-import { inRange, sharedFlags, sharedOptions, TUNNEL, type TunDefaults } from '../src/cli/options.js';
+import { inRange, sharedFlags, sharedOptions, TUNNEL } from '../src/cli/options.js';
+import type { TunAddresses } from '../src/host/tun_interface.js';
 import type { ClientOptions } from '../src/tunnel/options.js';
 
 /** phantun's. */
-const TUN: TunDefaults = { local4: '192.168.200.1', peer4: '192.168.200.2', local6: 'fcc8::1', peer6: 'fcc8::2' };
+const TUN: Required<TunAddresses> = { local4: '192.168.200.1', peer4: '192.168.200.2', local6: 'fcc8::1', peer6: 'fcc8::2' };
 
 /** @throws {UsageError} */
 export async function clientOptions(

@@ -2,17 +2,12 @@
 import { isIPv4, isIPv6 } from 'node:net';
 import { readFileSync } from 'node:fs';
 import type { Options } from 'yargs';
+import { normalAddress } from '../address_bytes.js';
 import { parseHostPort } from '../addresses.js';
 import { UsageError } from '../errors.js';
+import type { TunAddresses } from '../host/tun_interface.js';
 import { createLog, LOG_FORMATS, LOG_LEVELS, type LogFormat, type LogLevel } from '../observe/log.js';
 import type { TunnelOptions } from '../tunnel/options.js';
-
-export interface TunDefaults {
-  readonly local4: string;
-  readonly peer4: string;
-  readonly local6: string;
-  readonly peer6: string;
-}
 
 /** Builders of flags under one heading of `--help`. */
 export function group(name: string) {
@@ -34,18 +29,18 @@ const DATA_PLANE = group('Data plane:');
 const LOG = group('Log:');
 
 /** Flags that client and server share; what --remote names is theirs to say. */
-export function sharedFlags({ local4, peer4, local6, peer6 }: TunDefaults, remote: string) {
+export function sharedFlags({ local4, peer4, local6, peer6 }: Required<TunAddresses>, remote: string) {
   return {
     remote: TUNNEL.text(remote, { alias: 'r', demandOption: true }),
     'handshake-packet': TUNNEL.text('file whose content is the first data of each connection', {}),
     'idle-timeout': TUNNEL.number('seconds without a datagram until a connection is closed', { default: 180 }),
     'ignore-rst': TUNNEL.flag('RSTs do not end established connections: where a network injects them', { default: false }),
     tun: HOST.text('name of the TUN interface', { defaultDescription: 'kernel picks' }),
-    'tun-local': HOST.text("host's IPv4 end of the TUN", { default: local4 }),
-    'tun-peer': HOST.text("guise's IPv4 end of the TUN", { default: peer4 }),
+    'tun-local': HOST.text("host's IPv4 end of the TUN", { defaultDescription: `${local4}, or what is free` }),
+    'tun-peer': HOST.text("guise's IPv4 end of the TUN", { defaultDescription: `${peer4}, or what is free` }),
     'ipv4-only': HOST.flag('no IPv6', { alias: '4', default: false }),
-    'tun-local6': HOST.text("host's IPv6 end of the TUN", { defaultDescription: local6 }),
-    'tun-peer6': HOST.text("guise's IPv6 end of the TUN", { defaultDescription: peer6 }),
+    'tun-local6': HOST.text("host's IPv6 end of the TUN", { defaultDescription: `${local6}, or what is free` }),
+    'tun-peer6': HOST.text("guise's IPv6 end of the TUN", { defaultDescription: `${peer6}, or what is free` }),
     firewall: HOST.flag('install NAT and forwarding rules; --no-firewall prints them', { default: true }),
     mtu: HOST.number('bytes of the largest packet on the path', { default: 1500 }),
     queues: DATA_PLANE.number('TUN queues, one thread each', { defaultDescription: 'one for two CPUs' }),
@@ -58,8 +53,8 @@ export function sharedFlags({ local4, peer4, local6, peer6 }: TunDefaults, remot
 export interface SharedArguments {
   remote: string;
   tun?: string | undefined;
-  tunLocal: string;
-  tunPeer: string;
+  tunLocal?: string | undefined;
+  tunPeer?: string | undefined;
   tunLocal6?: string | undefined;
   tunPeer6?: string | undefined;
   ipv4Only: boolean;
@@ -75,7 +70,11 @@ export interface SharedArguments {
 }
 
 /** @throws {UsageError} with the flag, what it was given and what it takes */
-export function sharedOptions(args: SharedArguments, defaults: TunDefaults, signal: AbortSignal): TunnelOptions {
+export function sharedOptions(
+  args: SharedArguments,
+  usualAddresses: Required<TunAddresses>,
+  signal: AbortSignal,
+): TunnelOptions {
   if (args.ipv4Only && (args.tunLocal6 !== undefined || args.tunPeer6 !== undefined)) {
     throw new UsageError('--ipv4-only contradicts --tun-local6 and --tun-peer6: leave one of them out.');
   }
@@ -85,10 +84,13 @@ export function sharedOptions(args: SharedArguments, defaults: TunDefaults, sign
   return {
     remote: parseHostPort(args.remote),
     ...(args.tun === undefined ? {} : { tun: args.tun }),
-    tunLocal: ip('tun-local', args.tunLocal, isIPv4, 'IPv4'),
-    tunPeer: ip('tun-peer', args.tunPeer, isIPv4, 'IPv4'),
-    tunLocal6: ip('tun-local6', args.tunLocal6 ?? defaults.local6, isIPv6, 'IPv6'),
-    tunPeer6: ip('tun-peer6', args.tunPeer6 ?? defaults.peer6, isIPv6, 'IPv6'),
+    tunAddresses: {
+      ...ip('tun-local', 'local4', args.tunLocal, isIPv4, 'IPv4'),
+      ...ip('tun-peer', 'peer4', args.tunPeer, isIPv4, 'IPv4'),
+      ...ip('tun-local6', 'local6', args.tunLocal6, isIPv6, 'IPv6'),
+      ...ip('tun-peer6', 'peer6', args.tunPeer6, isIPv6, 'IPv6'),
+    },
+    usualAddresses,
     ipv4Only: args.ipv4Only,
     ...(args.handshakePacket === undefined ? {} : { handshakePacket: readPacket(args.handshakePacket, args.mtu) }),
     idleTimeout: inRange('idle-timeout', args.idleTimeout, 1, 86_400) * 1000,
@@ -108,9 +110,16 @@ export function inRange(flag: string, value: number, least: number, most: number
   throw new UsageError(`--${flag} takes a whole number from ${least} to ${most}.`);
 }
 
-function ip(flag: string, value: string, valid: (text: string) => boolean, kind: string): string {
-  if (valid(value)) return value;
-  throw new UsageError(`--${flag} "${value}" is not an ${kind} address.`);
+function ip(
+  flag: string,
+  end: keyof TunAddresses,
+  value: string | undefined,
+  valid: (text: string) => boolean,
+  kind: string,
+): Partial<TunAddresses> {
+  if (value === undefined) return {};
+  if (!valid(value)) throw new UsageError(`--${flag} "${value}" is not an ${kind} address.`);
+  return { [end]: normalAddress(value) };
 }
 
 function readPacket(path: string, mtu: number): Uint8Array {

@@ -1,6 +1,7 @@
 /** Everything that a tunnel needs of the host's network: kept so, and undone when disposed or when the process dies. */
 import { readFile } from 'node:fs/promises';
-import { systemError } from '../errors.js';
+import { GuiseError, systemError } from '../errors.js';
+import { claim } from './claim.js';
 import { Firewall } from './firewall.js';
 import { rules, type FirewallOptions } from './firewall_rules.js';
 import { Forwarding } from './forwarding.js';
@@ -28,11 +29,11 @@ export interface HostNetwork extends AsyncDisposable {
 /** @throws {GuiseError} EADDRINUSE when a program listens on the server's port, which NAT would cut off */
 export async function setUpHostNetwork(options: HostNetworkOptions): Promise<HostNetwork> {
   const { tun, addresses, mtu, port, warn } = options;
-  if (port !== undefined) await refusePortInUse(port);
+  const claimed = port === undefined ? [] : await claimPort(port, options.firewall);
   const janitor = new Janitor();
   const kept: Kept[] = [new Forwarding(addresses.peer6 !== undefined)];
   if (options.firewall) kept.push(new Firewall(firewallOptions(options), janitor));
-  const undo: AsyncDisposable[] = [janitor, ...kept];
+  const undo: AsyncDisposable[] = [...claimed, janitor, ...kept];
   const dispose = async (): Promise<void> => {
     for (const each of undo.splice(0).reverse()) await each[Symbol.asyncDispose]();
   };
@@ -56,6 +57,16 @@ function firewallOptions({ role, tun, addresses: { peer4, peer6 }, port }: HostN
 
 function neededRules(options: HostNetworkOptions): string[] {
   return ['firewall: left alone; these rules are needed (nft -f):', ...rules(firewallOptions(options)).split('\n')];
+}
+
+/** Rules of one's own may well lead one port to two servers, by address. */
+async function claimPort(port: number, firewall: boolean): Promise<AsyncDisposable[]> {
+  await refusePortInUse(port);
+  if (!firewall) return [];
+  const claimed = await claim(`TCP port ${port}`);
+  if (claimed) return [claimed];
+  const mend = 'stop it or choose another with --local';
+  throw new GuiseError('EADDRINUSE', `Another guise server on this host has TCP port ${port}: ${mend}.`);
 }
 
 /** A listening TCP socket shows in /proc/net/tcp as state 0A, its port in hexadecimal. */

@@ -4,8 +4,8 @@ import { normalAddress } from '../address_bytes.js';
 import { GuiseError } from '../errors.js';
 import { run } from './command.js';
 
+/** The host's end and the stack's end. */
 export interface TunAddresses {
-  /** The host's end and the stack's end. */
   readonly local4: string;
   readonly peer4: string;
   readonly local6?: string;
@@ -32,15 +32,28 @@ export async function configureTun(name: string, addresses: TunAddresses, mtu: n
   await run('ip', ['-batch', '-'], `${lines.join('\n')}\n`);
 }
 
-/** What `ip -json address` tells of an interface; `address` is the far end of a point-to-point one. */
+/** `address` is the far end of a point-to-point interface; `prefixlen` is of that network, or of `local`'s. */
+export interface InterfaceAddress {
+  readonly local: string;
+  readonly address?: string;
+  readonly prefixlen: number;
+}
+
+/** What `ip -json address` tells of an interface. */
 interface InterfaceState {
+  readonly ifname: string;
   readonly mtu: number;
   readonly flags: readonly string[];
-  readonly addr_info: readonly { readonly local: string; readonly address?: string }[];
+  readonly addr_info: readonly InterfaceAddress[];
+}
+
+/** All interfaces of this network namespace. */
+export async function interfaces(): Promise<InterfaceState[]> {
+  return JSON.parse(await run('ip', ['-json', 'address', 'show'])) as InterfaceState[];
 }
 
 async function isConfigured(name: string, addresses: TunAddresses, mtu: number): Promise<boolean> {
-  const [state] = JSON.parse(await run('ip', ['-json', 'address', 'show', 'dev', name])) as InterfaceState[];
+  const state = (await interfaces()).find(({ ifname }) => ifname === name);
   if (!state || state.mtu !== mtu || !state.flags.includes('UP')) return false;
   const { local4, peer4, local6, peer6 } = addresses;
   const has = (local: string, peer: string): boolean =>

@@ -1,5 +1,6 @@
 import type { HostPort } from '../addresses.js';
 import type { Endpoint } from '../endpoint.js';
+import type { TunAddresses } from '../host/tun_interface.js';
 import type { Log } from '../observe/log.js';
 import type { Profile } from '../stack/profile.js';
 
@@ -8,10 +9,9 @@ export interface TunnelOptions {
   readonly remote: HostPort;
   /** Name of the TUN interface; the kernel picks one if left out. */
   readonly tun?: string;
-  readonly tunLocal: string;
-  readonly tunPeer: string;
-  readonly tunLocal6: string;
-  readonly tunPeer6: string;
+  /** Both ends of the interface, as far as they are given, and the first choice otherwise. */
+  readonly tunAddresses: Partial<TunAddresses>;
+  readonly usualAddresses: Required<TunAddresses>;
   readonly ipv4Only: boolean;
   /** Sent as the first data segment of each connection, before any datagram. */
   readonly handshakePacket?: Uint8Array;

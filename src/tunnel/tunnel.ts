@@ -1,6 +1,7 @@
 /** What client and server do alike: open the stack, set up the host, say so, watch for drops, undo all of it. */
 import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
+import { holdAddresses } from '../host/tun_addresses.js';
 import { refuseBusyTun } from '../host/tun_interface.js';
 import { setUpHostNetwork } from '../host/network.js';
 import { dropPrivileges } from '../host/privileges.js';
@@ -66,9 +67,11 @@ async function runOnce(part: Part, privileges: string): Promise<GuiseError | und
   const { log, signal, mtu } = options;
   const { tun, queues } = options;
   if (tun) await refuseBusyTun(tun);
+  await using held = await holdAddresses({ given: options.tunAddresses, usual: options.usualAddresses, ipv6, tun });
+  const { addresses } = held;
   await using stack = await Stack.open({
     device: { ...(tun === undefined ? {} : { name: tun }), ...(queues === undefined ? {} : { queues }) },
-    addresses: ipv6 ? [options.tunPeer, options.tunPeer6] : [options.tunPeer],
+    addresses: addresses.peer6 === undefined ? [addresses.peer4] : [addresses.peer4, addresses.peer6],
     mtu,
     offload: options.offload,
     idleTimeout: options.idleTimeout,
@@ -78,11 +81,7 @@ async function runOnce(part: Part, privileges: string): Promise<GuiseError | und
   await using network = await setUpHostNetwork({
     role,
     tun: stack.interfaceName!,
-    addresses: {
-      local4: options.tunLocal,
-      peer4: options.tunPeer,
-      ...(ipv6 ? { local6: options.tunLocal6, peer6: options.tunPeer6 } : {}),
-    },
+    addresses,
     mtu,
     firewall: options.firewall,
     warn: (sentence) => log.warn(sentence),

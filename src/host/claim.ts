@@ -1,0 +1,19 @@
+/**
+ * What only one guise in a network namespace may have, an address or a port, is a name in the abstract namespace of
+ * Unix sockets (unix(7)): it belongs to the network namespace, and goes with the process however that ends.
+ */
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+
+/** Claims a name until the result is disposed. Undefined when another process has it. */
+export async function claim(name: string): Promise<AsyncDisposable | undefined> {
+  const server = createServer((visitor) => visitor.destroy());
+  server.unref();
+  try {
+    await once(server.listen(`\0guise ${name}`), 'listening');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EADDRINUSE') return undefined;
+    throw error;
+  }
+  return { [Symbol.asyncDispose]: () => new Promise((resolve) => server.close(() => resolve())) };
+}
