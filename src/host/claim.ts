@@ -5,12 +5,15 @@
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 
+/** Bytes of a name, sizeof(sun_path): Node 20 fills it up with zeros, Node 22 takes it as long as it is. */
+const NAME_SIZE = 108;
+
 /** Claims a name until the result is disposed. Undefined when another process has it. */
 export async function claim(name: string): Promise<AsyncDisposable | undefined> {
   const server = createServer((visitor) => visitor.destroy());
   server.unref();
   try {
-    await once(server.listen(`\0guise ${name}`), 'listening');
+    await once(server.listen(`\0guise ${name}`.padEnd(NAME_SIZE, '\0')), 'listening');
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'EADDRINUSE') return undefined;
     throw error;
