@@ -17,7 +17,7 @@ export const PROBES = 3;
 export const PROBE_WAIT = 500;
 
 /** Milliseconds from one check of a peer to the next; of one that is idle, by so much less than `silence`. */
-export const CHECK_INTERVAL = 1000;
+export const CHECK_INTERVAL = 500;
 
 /** What a flow's counters say. */
 export interface Signs {

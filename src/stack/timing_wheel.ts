@@ -11,10 +11,13 @@ export class TimingWheel<T> {
     this.#passed = Math.floor(now / interval);
   }
 
-  /** `at` in milliseconds: due when the nearest interval begins, not before the next `take`; never when Infinity. */
+  /**
+   * `at` in milliseconds: due in the interval that it lies in, not before the next `take`; never when Infinity. So what
+   * is added in one `take` for a whole number of intervals later comes after exactly as many.
+   */
   add(item: T, at: number): void {
     if (at === Infinity) return;
-    const number = Math.max(Math.round(at / this.#interval), this.#passed + 1);
+    const number = Math.max(Math.floor(at / this.#interval), this.#passed + 1);
     const slot = this.#slots.get(number);
     if (slot) slot.push(item);
     else this.#slots.set(number, [item]);

@@ -70,12 +70,13 @@ t.test('an idle peer is checked seldom, and yet probed within 5 s of a datagram 
     t.equal(liveness.check(now, signs(4, 4)), 'fine');
     checks.push(now);
   }
-  t.same(checks, [0, 1000, 2000, 3000, 4000, 5000, 9000, 13_000, 17_000, 21_000]);
+  t.same(checks.slice(0, 3), [0, 500, 1000]);
+  t.same(checks.slice(-5), [5000, 9500, 14_000, 18_500, 23_000]);
   t.equal(liveness.nextCheck, 25_000, 'when its keepalive is due');
   t.equal(liveness.check(25_000, signs(4, 4)), 'probe');
   liveness.check(25_500, signs(5, 4));
   liveness.check(31_000, signs(5, 4));
-  t.equal(liveness.nextCheck, 35_000);
+  t.equal(liveness.nextCheck, 35_500);
   t.equal(liveness.check(35_000, signs(5, 5)), 'probe');
 });
 
