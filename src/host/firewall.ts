@@ -10,6 +10,9 @@ import { OwnedTable } from './owned_table.js';
 const SHARE = 0.002;
 const AHEAD = 1000;
 
+/** A rule that stops what comes to it: firewalld, and iptables as Red Hat and Oracle set it up, accept by policy. */
+const LAST_RULE_STOPS = /^\s*(counter packets \d+ bytes \d+ )?(drop|reject( with .*)?)( comment ".*")?$/m;
+
 export class Firewall implements Kept {
   readonly #options: FirewallOptions;
   readonly #janitor: Janitor;
@@ -34,7 +37,10 @@ export class Firewall implements Kept {
     this.#spent = Math.max(0, this.#spent - (now - this.#lookedAt) * SHARE);
     this.#lookedAt = now;
     if (this.#spent > AHEAD) return done;
-    for (const chain of await closedChains()) done.push(...(await this.#open(chain)));
+    for (const chain of await forwardChains()) {
+      const present = await run('nft', ['list', 'chain', chain.family, chain.table, chain.name]);
+      if (chain.policy === 'drop' || LAST_RULE_STOPS.test(present)) done.push(...(await this.#open(chain, present)));
+    }
     this.#generation = generation;
     this.#spent += performance.now() - now;
     return done;
@@ -53,11 +59,10 @@ export class Firewall implements Kept {
   }
 
   /** A chain of ours cannot overrule a drop in somebody else's (Docker, ufw); rules in front of theirs do. */
-  async #open({ family, table, name }: Chain): Promise<string[]> {
+  async #open({ family, table, name }: Chain, present: string): Promise<string[]> {
     const { tun } = this.#options;
     const mark = `comment "guise ${tun}"`;
     const chain = `${family} ${table} ${name}`;
-    const present = await run('nft', ['list', 'chain', family, table, name]);
     const missing = ['iifname', 'oifname']
       .map((direction) => `${direction} "${tun}" accept ${mark}`)
       .filter((rule) => !present.includes(rule));
@@ -79,12 +84,12 @@ interface Chain {
   policy?: string;
 }
 
-/** The chains that drop what is forwarded, unless a rule lets it through. */
-async function closedChains(): Promise<Chain[]> {
+/** The chains that may stop what is forwarded. */
+async function forwardChains(): Promise<Chain[]> {
   const listing = JSON.parse(await run('nft', ['-j', 'list', 'chains'])) as { nftables: { chain?: Chain }[] };
   return listing.nftables
     .flatMap(({ chain }) => (chain ? [chain] : []))
-    .filter(({ hook, type, policy }) => hook === 'forward' && type === 'filter' && policy === 'drop');
+    .filter(({ hook, type }) => hook === 'forward' && type === 'filter');
 }
 
 /** Removes the marked rules of a chain. By their mark: a table that is made anew gives the same handles again. */

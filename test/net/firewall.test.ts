@@ -48,6 +48,41 @@ t.test('a firewall that is flushed, reloaded or started later lets the tunnel th
   t.match(left, /iifname "elsewhere" counter .*accept/, 'and no other removed, although its handle was ours once');
 });
 
+/** What firewalld makes of its default zone. */
+const FIREWALLD = `table inet firewalld {
+  chain policies {}
+  chain filter_FORWARD {
+    type filter hook forward priority filter + 10; policy accept;
+    ct state { established, related } accept
+    ct status dnat accept
+    iifname "lo" accept
+    ct state invalid drop
+    jump policies
+    reject with icmpx admin-prohibited
+  }
+}`;
+/** `-A FORWARD -j REJECT --reject-with icmp-host-prohibited`: iptables on Oracle's and older Red Hat's images. */
+const REJECTING = `table ip filter { chain FORWARD { type filter hook forward priority 0; policy accept;
+  counter reject with icmp host-prohibited; }; }`;
+
+t.test('a firewall whose last rule rejects lets the tunnel through, one that only rejects others is left alone', {
+  skip, timeout: 60_000,
+}, async (t) => {
+  await using rig = await Rig.create();
+  await rig.client.nft(`${FIREWALLD}
+    table inet other { chain forward { type filter hook forward priority 0; iifname "elsewhere" drop; }; }`);
+  await rig.server.nft(REJECTING);
+  const server = await rig.server.guise('server', SERVER);
+  const client = await rig.client.guise('client', [...CLIENT, '--tun', 'there']);
+  await startPeer(rig.server, '--bind 127.0.0.1:7000 --echo');
+  t.match(server.output, /let here through ip filter FORWARD$/m);
+  t.match(client.output, /let there through inet firewalld filter_FORWARD$/m);
+  t.notMatch(client.output, /inet other/);
+  t.equal(await lost(rig), 0);
+  t.equal(await client.stop(), 0);
+  t.notMatch(await rig.client.run('nft', ['list', 'ruleset']), /there/, 'no rule is left');
+});
+
 t.test('nobody can change the table, and it comes back when its holder is killed', {
   skip, timeout: 60_000,
 }, async (t) => {
