@@ -9,23 +9,27 @@
 #include <span>
 #include <vector>
 
+#include "counters.h"
+
 namespace guise {
 
 using Datagram = std::vector<uint8_t>;
 
 class DatagramQueue {
  public:
-  // `total` counts the bytes of all queues together, of all threads.
-  explicit DatagramQueue(uint64_t& total) : total_(total) {}
+  // `counters` has the bytes of all queues together, of all threads, and what still waits when one goes.
+  explicit DatagramQueue(EngineCounters& counters) : counters_(counters) {}
   DatagramQueue(const DatagramQueue&) = delete;
   DatagramQueue& operator=(const DatagramQueue&) = delete;
   ~DatagramQueue() {
-    if (bytes_ > 0) add_to_total(0 - bytes_);
+    if (!waiting_) return;
+    add_to_total(0 - bytes_);
+    count(counters_.dropped[static_cast<size_t>(DropReason::kAbandoned)], waiting_->size());
   }
 
   [[nodiscard]] bool empty() const { return !waiting_; }
   [[nodiscard]] size_t bytes() const { return bytes_; }
-  [[nodiscard]] uint64_t total() const { return std::atomic_ref(total_).load(std::memory_order_relaxed); }
+  [[nodiscard]] uint64_t total() const { return std::atomic_ref(counters_.waiting_bytes).load(std::memory_order_relaxed); }
   [[nodiscard]] const Datagram& front() const { return waiting_->front(); }
 
   void push(std::span<const uint8_t> datagram) {
@@ -44,9 +48,9 @@ class DatagramQueue {
 
  private:
   // Wraps around to subtract.
-  void add_to_total(uint64_t bytes) { std::atomic_ref(total_).fetch_add(bytes, std::memory_order_relaxed); }
+  void add_to_total(uint64_t bytes) { count(counters_.waiting_bytes, bytes); }
 
-  uint64_t& total_;
+  EngineCounters& counters_;
   std::unique_ptr<std::deque<Datagram>> waiting_;
   size_t bytes_ = 0;
 };

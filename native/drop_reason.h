@@ -18,6 +18,7 @@ enum class DropReason : uint8_t {
   kEventsFull,        // the control plane is too slow for what arrives
   kHeldFull,          // more first segments than the queue of a flow in set-up takes
   kPendingFull,       // more first datagrams than the queue of a UDP peer takes
+  kAbandoned,         // still waited when its flow or its UDP peer was forgotten
   kPeersFull,         // more UDP peers than allowed
   kOversize,          // a datagram larger than one segment can carry
   kEmptyDatagram,     // a UDP datagram of 0 bytes: on the wire it would be a bare ACK
@@ -38,7 +39,7 @@ enum class DropReason : uint8_t {
 
 inline constexpr std::array<std::string_view, static_cast<size_t>(DropReason::kCount)> kDropReasonNames = {
     "none",        "truncated",   "notIp",       "notTcp",    "fragment", "badHeader",
-    "badChecksum", "eventsFull",  "heldFull",    "pendingFull", "peersFull", "oversize",
+    "badChecksum", "eventsFull",  "heldFull",    "pendingFull", "abandoned", "peersFull", "oversize",
     "emptyDatagram", "deviceRefused", "backendRefused", "udpSendFailed", "noFlow",
     "sendQueueFull", "outOfWindow", "badAck",     "stranger", "synLimit", "challengeLimit", "flowsFull", "sourceFull",
 };

@@ -105,7 +105,7 @@ int Engine::open_flow(const FlowOptions& options) {
   counters.peer_ack = options.send_next;
   // Not make_shared: what `closing_` holds would keep all of its memory.
   const std::shared_ptr<Flow> flow(
-      new Flow(options.tuple, id, options.owner, counters, counters_->engine().waiting_bytes));
+      new Flow(options.tuple, id, options.owner, counters, counters_->engine()));
   flow->push = options.push;
   flow->max_payload = options.max_payload;
   flow->send_next = options.send_next;

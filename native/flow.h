@@ -29,13 +29,13 @@ struct Flow : std::enable_shared_from_this<Flow> {
   static constexpr uint32_t kChallengeInterval = 100;
 
   Flow(const Tuple& with_tuple, uint32_t with_id, uint16_t with_owner, FlowCounters& with_counters,
-       uint64_t& waiting_bytes)
+       EngineCounters& engine_counters)
       : tuple(with_tuple),
         header(with_tuple),
         id(with_id),
         owner(with_owner),
         counters(with_counters),
-        held(waiting_bytes) {}
+        held(engine_counters) {}
 
   const Tuple tuple;
   const SegmentHeader header;

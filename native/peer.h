@@ -8,7 +8,7 @@
 namespace guise {
 
 struct Peer : std::enable_shared_from_this<Peer> {
-  explicit Peer(uint64_t& waiting_bytes) : pending(waiting_bytes) {}
+  explicit Peer(EngineCounters& counters) : pending(counters) {}
 
   Tuple tuple;  // local = the address that the application talked to
   uint32_t id = 0;

@@ -110,7 +110,7 @@ Peer* Uplink::admit(UdpPort& port, const Tuple& tuple) {
     context_.counters.drop(DropReason::kPeersFull);
     return nullptr;
   }
-  auto peer = std::make_shared<Peer>(context_.waiting_bytes());
+  auto peer = std::make_shared<Peer>(context_.counters.engine());
   peer->tuple = tuple;
   peer->id = uint32_t{context_.index} << 24 | (next_peer_id_++ & 0xffffff);
   peer->port = port.shared_from_this();

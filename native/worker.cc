@@ -192,7 +192,7 @@ void Worker::unsplice_peer(Flow& flow) {
 
 void Worker::splice_port(const std::shared_ptr<Flow>& flow, std::shared_ptr<UdpPort> port,
                          const std::vector<Datagram>& datagrams) {
-  auto peer = std::make_shared<Peer>(context_.waiting_bytes());
+  auto peer = std::make_shared<Peer>(context_.counters.engine());
   peer->port = port;
   peer->flow = flow;
   port->only_peer = peer.get();

@@ -51,8 +51,6 @@ struct WorkerContext {
 
   [[nodiscard]] PacketDevice& device_of(const Flow& flow) const { return *devices[flow.owner]; }
 
-  [[nodiscard]] uint64_t& waiting_bytes() const { return counters.engine().waiting_bytes; }
-
   [[nodiscard]] bool has_room(const DatagramQueue& queue, size_t bytes) const {
     return queue.bytes() + bytes <= policy.queue_bytes && queue.total() + bytes <= policy.all_queues_bytes;
   }

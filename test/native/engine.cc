@@ -27,6 +27,37 @@ void end_tests() {
   });
 }
 
+void abandoned_tests() {
+  test("what still waits when a flow or a peer goes is counted", [] {
+    LoopbackSocket application;
+    EngineRig rig;
+    const EngineCounters& counters = rig.engine->counters()->engine();
+    const uint64_t& abandoned = counters.dropped[static_cast<size_t>(DropReason::kAbandoned)];
+    const uint32_t id = rig.open(1);
+    rig.settle();
+    rig.put(1, 1, {1, 2, 3});
+    rig.put(1, 4, {4, 5});
+    rig.settle();
+    rig.engine->close_flow(id);
+    // The timer of the ACK that was due lets go of it last.
+    while (abandoned == 0) rig.settle();
+    CHECK(abandoned == 2);
+    const char* syscall = "";
+    const auto port =
+        static_cast<uint16_t>(rig.engine->listen_udp(LoopbackSocket::loopback(AF_INET, 0), syscall));
+    rig.settle();
+    rig.events();
+    CHECK(application.send(port, std::vector<uint8_t>{1}, 1));
+    rig.settle();
+    const auto events = rig.events();
+    CHECK(events.size() == 1);
+    if (events.empty()) return;
+    rig.engine->remove_peer(events[0].record.id);
+    rig.settle();
+    CHECK(abandoned == 3 && counters.waiting_bytes == 0);
+  });
+}
+
 void id_tests() {
   test("events that still wait when their flow's id is used again are not taken for the new one's", [] {
     EngineRig rig(1);
@@ -185,6 +216,7 @@ int main() {
   end_tests();
   flood_tests();
   keepalive_tests();
+  abandoned_tests();
   splice_tests();
   id_tests();
   return done();
