@@ -1,11 +1,10 @@
 import { parseEndpoint } from '../src/addresses.js';
 import { command } from '../src/cli/command.js';
 import { inRange, sharedFlags, sharedOptions, TUNNEL } from '../src/cli/options.js';
-import type { TunAddresses } from '../src/host/tun_interface.js';
 import type { ClientOptions } from '../src/tunnel/options.js';
 
 /** phantun's. */
-const TUN: Required<TunAddresses> = { local4: '192.168.200.1', peer4: '192.168.200.2', local6: 'fcc8::1', peer6: 'fcc8::2' };
+const TUN = { local4: '192.168.200.1', peer4: '192.168.200.2', local6: 'fcc8::1', peer6: 'fcc8::2' };
 
 /** @throws {UsageError} */
 export async function clientOptions(
@@ -17,7 +16,9 @@ export async function clientOptions(
     local: TUNNEL.text('UDP address that applications send to, IP:PORT', { alias: 'l', demandOption: true }),
     ...sharedFlags(TUN, 'TCP address of the server, HOST:PORT'),
     'connect-timeout': TUNNEL.number('seconds until a handshake has failed', { default: 15 }),
-    keepalive: TUNNEL.number('seconds without traffic until the server is probed, at the latest; 0 for never', { default: 25 }),
+    keepalive: TUNNEL.number('seconds without traffic until the server is probed, at the latest; 0 for never', {
+      default: 25,
+    }),
     'dead-after': TUNNEL.number('seconds of silence from a server that is sent datagrams until it is probed and, '
       + 'unless it answers, connected to anew', { default: 5 }),
     profile: TUNNEL.choice("the server's kind; auto finds out", ['auto', 'guise', 'phantun'], 'auto'),

@@ -1,11 +1,10 @@
 import { parsePort } from '../src/addresses.js';
 import { command } from '../src/cli/command.js';
 import { sharedFlags, sharedOptions, TUNNEL } from '../src/cli/options.js';
-import type { TunAddresses } from '../src/host/tun_interface.js';
 import type { ServerOptions } from '../src/tunnel/options.js';
 
 /** phantun's. */
-const TUN: Required<TunAddresses> = { local4: '192.168.201.1', peer4: '192.168.201.2', local6: 'fcc9::1', peer6: 'fcc9::2' };
+const TUN = { local4: '192.168.201.1', peer4: '192.168.201.2', local6: 'fcc9::1', peer6: 'fcc9::2' };
 
 /** @throws {UsageError} */
 export async function serverOptions(

@@ -52,15 +52,16 @@ interface Pair extends AsyncDisposable {
 type Ends<T> = readonly [local: T, peer: T];
 
 async function hold(given: Ends<string | undefined>, usual: Ends<string>, others: InterfaceAddress[]): Promise<Pair> {
-  const wanted = given.filter((each) => each !== undefined);
-  const choice = wanted.length > 0 ? [[given[0] ?? usual[0], given[1] ?? usual[1]] as const] : pairs(usual);
-  const isTaken = wanted.length > 0 ? has : covers;
-  for (const [local, peer] of choice) {
+  const wanted = given.some((each) => each !== undefined)
+    ? ([given[0] ?? usual[0], given[1] ?? usual[1]] as const)
+    : undefined;
+  const isTaken = wanted ? has : covers;
+  for (const [local, peer] of wanted ? [wanted] : pairs(usual)) {
     const taken = others.some((other) => isTaken(other, local) || isTaken(other, peer));
     const held = taken ? undefined : await claim(peer);
     if (held) return { local, peer, [Symbol.asyncDispose]: () => held[Symbol.asyncDispose]() };
   }
-  const what = wanted.length > 0 ? `${wanted.join(' or ')} is` : `All addresses from ${usual[0]} on are`;
+  const what = wanted ? `${wanted.join(' or ')} is` : `All addresses from ${usual[0]} on are`;
   const mend = usual[0].includes(':') ? '--tun-local6 and --tun-peer6' : '--tun-local and --tun-peer';
   throw new GuiseError('EADDRINUSE', `${what} in use on this host: give others with ${mend}.`);
 }
