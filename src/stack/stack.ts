@@ -67,7 +67,8 @@ export class Stack extends EventEmitter<StackEvents> {
   readonly #looks = new TimingWheel<Socket>(LOOK_INTERVAL, performance.now());
   readonly #listeners = new Map<number, Listener>();
   readonly #udpListeners: UdpListener[] = [];
-  readonly #looking: NodeJS.Timeout;
+  /** Runs while there are sockets. */
+  #looking: NodeJS.Timeout | undefined;
   #closing: Promise<void> | undefined;
 
   /**
@@ -115,7 +116,6 @@ export class Stack extends EventEmitter<StackEvents> {
       ignoreReset: options.ignoreReset ?? false,
       forget: (socket) => this.#forget(socket),
     };
-    this.#looking = setInterval(() => this.#look(performance.now()), LOOK_INTERVAL).unref();
   }
 
   get counters(): EngineCounters {
@@ -232,6 +232,7 @@ export class Stack extends EventEmitter<StackEvents> {
     this.#sockets.set(init.key, socket);
     this.#flows[init.flow] = socket;
     this.#looks.add(socket, 0);
+    this.#looking ??= setInterval(() => this.#look(performance.now()), LOOK_INTERVAL).unref();
     return socket;
   }
 
@@ -239,6 +240,9 @@ export class Stack extends EventEmitter<StackEvents> {
     this.#sockets.delete(socket.key);
     this.#flows[socket.flow] = undefined;
     if (socket.accepted) this.#acceptor.forget(socket);
+    if (this.#sockets.size > 0) return;
+    clearInterval(this.#looking);
+    this.#looking = undefined;
   }
 
   /** Tells a stranger that nothing is here, in the form that phantun uses and RFC 9293 §3.5.2 allows. */
