@@ -26,7 +26,7 @@ export interface HostNetwork extends AsyncDisposable {
   readonly done: readonly string[];
 }
 
-/** @throws {GuiseError} EADDRINUSE when a program listens on the server's port, which NAT would cut off */
+/** @throws {GuiseError} EADDRINUSE when the server's port is another guise's, or a program's that NAT would cut off */
 export async function setUpHostNetwork(options: HostNetworkOptions): Promise<HostNetwork> {
   const { tun, addresses, mtu, port, warn } = options;
   const claimed = port === undefined ? [] : await claimPort(port, options.firewall);

@@ -142,7 +142,8 @@ export class Connector {
     });
     if (flow < 0) throw systemError(flow, 'connect', remote);
     this.#options.engine.sendControl(flow, ACK);
-    const socket = this.#options.adopt({ flow, worker, key: tupleKey(tuple), profile, maxPayload, early: [], accepted: false });
+    const key = tupleKey(tuple);
+    const socket = this.#options.adopt({ flow, worker, key, profile, maxPayload, early: [], accepted: false });
     const { keepalive, silence } = this.#options.liveness;
     const early = 1 - KEEPALIVE_JITTER * Math.random();
     socket.watch({ keepalive: Math.round(keepalive * early), silence }, performance.now());
