@@ -1,4 +1,4 @@
-# The base needs Node 20.19 or later on Debian. Where no registry is reachable: contrib/base-image.
+# The base needs Node 20.19 or later on Debian. Where no registry is reachable: scripts/base-image.
 # packages: ca-certificates g++ iproute2 iputils-ping make nftables procps python3 tcpdump wireguard-go wireguard-tools
 ARG BASE=node:20-bookworm-slim
 
@@ -11,7 +11,7 @@ RUN command -v nft wg wireguard-go g++ ping >/dev/null || { \
 FROM tools AS build
 WORKDIR /guise
 COPY package.json package-lock.json ./
-# A base made by contrib/base-image brings the npm packages of its package-lock.json along.
+# A base made by scripts/base-image brings the npm packages of its package-lock.json along.
 RUN if cmp -s package-lock.json /opt/guise/package-lock.json; then cp -r /opt/guise/node_modules .; \
     else npm ci --ignore-scripts; fi
 COPY binding.gyp tsconfig.json ./
@@ -26,7 +26,7 @@ RUN npm_config_nodedir=/usr/local npx node-gyp configure && npm run build
 FROM tools
 WORKDIR /guise
 COPY --from=build /guise /guise
-COPY contrib/rig /usr/local/bin/rig
+COPY scripts/rig /usr/local/bin/rig
 RUN ln -s /guise/dist/client/main.js /usr/local/bin/guise-client \
  && ln -s /guise/dist/server/main.js /usr/local/bin/guise-server \
  && chmod +x /guise/dist/client/main.js /guise/dist/server/main.js /usr/local/bin/rig

@@ -1,5 +1,6 @@
 {
   "target_defaults": {
+    "include_dirs": ["native"],
     "cflags_cc": ["-std=c++20", "-O2", "-g", "-Wall", "-Wextra", "-Wno-missing-field-initializers"],
     "cflags_cc!": ["-std=gnu++17", "-fno-exceptions"]
   },
@@ -7,19 +8,19 @@
     {
       "target_name": "guise",
       "sources": [
-        "native/addon.cc",
-        "native/downlink.cc",
-        "native/engine.cc",
-        "native/packet/segment.cc",
-        "native/packet_device.cc",
-        "native/passive_open.cc",
-        "native/host/privileges.cc",
+        "native/binding/addon.cc",
         "native/host/ruleset_generation.cc",
-        "native/host/system_call_filter.cc",
-        "native/tun_device.cc",
-        "native/udp_port.cc",
-        "native/uplink.cc",
-        "native/worker.cc"
+        "native/io/packet_device.cc",
+        "native/io/tun_device.cc",
+        "native/io/udp_port.cc",
+        "native/plane/downlink.cc",
+        "native/plane/engine.cc",
+        "native/plane/passive_open.cc",
+        "native/plane/uplink.cc",
+        "native/plane/worker.cc",
+        "native/process/privileges.cc",
+        "native/process/system_call_filter.cc",
+        "native/wire/segment.cc"
       ],
       "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")"],
       "defines": ["NAPI_VERSION=9", "NODE_ADDON_API_CPP_EXCEPTIONS"]
@@ -40,7 +41,7 @@
     {
       "target_name": "micro",
       "type": "executable",
-      "sources": ["bench/micro/main.cc", "native/packet/segment.cc", "native/packet_device.cc"]
+      "sources": ["bench/micro/main.cc", "native/wire/segment.cc", "native/io/packet_device.cc"]
     }
   ]
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { UsageError } from '../src/errors.js';
-import { runProgram } from '../src/cli/run.js';
+import { runProgram } from '../src/daemon/run.js';
 import { runClient } from '../src/tunnel/client.js';
 import { runServer } from '../src/tunnel/server.js';
 import { serverOptions } from '../server/options.js';

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { runProgram } from '../src/cli/run.js';
+import { runProgram } from '../src/daemon/run.js';
 import { runClient } from '../src/tunnel/client.js';
 import { clientOptions } from './options.js';
 

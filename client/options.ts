@@ -1,4 +1,4 @@
-import { parseEndpoint } from '../src/addresses.js';
+import { parseEndpoint } from '../src/config/addresses.js';
 import { command } from '../src/cli/command.js';
 import { inRange, sharedFlags, sharedOptions, TUNNEL } from '../src/cli/options.js';
 import type { ClientOptions } from '../src/tunnel/options.js';

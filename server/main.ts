@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { runProgram } from '../src/cli/run.js';
+import { runProgram } from '../src/daemon/run.js';
 import { runServer } from '../src/tunnel/server.js';
 import { serverOptions } from './options.js';
 

@@ -1,4 +1,4 @@
-import { parsePort } from '../src/addresses.js';
+import { parsePort } from '../src/config/addresses.js';
 import { command } from '../src/cli/command.js';
 import { sharedFlags, sharedOptions, TUNNEL } from '../src/cli/options.js';
 import type { ServerOptions } from '../src/tunnel/options.js';

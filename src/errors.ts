@@ -6,7 +6,7 @@
  */
 import { constants } from 'node:os';
 import { getSystemErrorName } from 'node:util';
-import { formatEndpoint } from './endpoint.js';
+import { formatEndpoint } from './wire/endpoint.js';
 
 /** Our own codes and their sentences, details may follow in brackets; '' where the thrower has to say what is wrong. */
 const SENTENCES = {

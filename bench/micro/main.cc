@@ -10,14 +10,14 @@
 #include <string>
 #include <vector>
 
-#include "../../native/event_queue.h"
-#include "../../native/packet/checksum.h"
-#include "../../native/packet/segment.h"
-#include "../../native/packet_device.h"
-#include "../../native/segment_run.h"
-#include "../../native/syn_cookie.h"
-#include "../../native/tuple_table.h"
-#include "../../native/verdict.h"
+#include "plane/event_queue.h"
+#include "wire/checksum.h"
+#include "wire/segment.h"
+#include "io/packet_device.h"
+#include "io/segment_run.h"
+#include "plane/syn_cookie.h"
+#include "plane/tuple_table.h"
+#include "plane/verdict.h"
 
 using namespace guise;
 

@@ -10,8 +10,8 @@
 #include <thread>
 #include <vector>
 
-#include "../../native/packet/bytes.h"
-#include "../../native/packet/checksum.h"
+#include "wire/bytes.h"
+#include "wire/checksum.h"
 #include "socket.h"
 
 namespace traffic {

@@ -1,4 +1,4 @@
-#include "ruleset_generation.h"
+#include "host/ruleset_generation.h"
 
 #include <arpa/inet.h>
 #include <linux/netfilter/nf_tables.h>
@@ -11,7 +11,7 @@
 #include <cerrno>
 #include <cstring>
 
-#include "../unique_fd.h"
+#include "io/unique_fd.h"
 
 namespace guise {
 namespace {

@@ -2,8 +2,8 @@
 import { isIPv4, isIPv6 } from 'node:net';
 import { readFileSync } from 'node:fs';
 import type { Options } from 'yargs';
-import { normalAddress } from '../address_bytes.js';
-import { parseHostPort } from '../addresses.js';
+import { normalAddress } from '../wire/address.js';
+import { parseHostPort } from '../config/addresses.js';
 import { UsageError } from '../errors.js';
 import type { TunAddresses } from '../host/tun_interface.js';
 import { createLog, LOG_FORMATS, LOG_LEVELS, type LogFormat, type LogLevel } from '../observe/log.js';

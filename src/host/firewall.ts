@@ -1,5 +1,5 @@
 /** The rules that a tunnel needs: a table of its own, and a way through the chains of others, who reload theirs. */
-import { rulesetGeneration } from '../native.js';
+import { rulesetGeneration } from '../native/process.js';
 import { run } from './command.js';
 import { rules, tableName, type FirewallOptions } from './firewall_rules.js';
 import { quote, type Janitor } from './janitor.js';

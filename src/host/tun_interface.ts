@@ -1,6 +1,6 @@
 /** The host's end of the TUN interface: its addresses, its MTU, up. All of it goes with the interface. */
 import { readFile } from 'node:fs/promises';
-import { normalAddress } from '../address_bytes.js';
+import { normalAddress } from '../wire/address.js';
 import { GuiseError } from '../errors.js';
 import { run } from './command.js';
 

@@ -1,6 +1,6 @@
 /** The log: pino, as lines of text for people and journald, or as JSON. On stderr, so that nothing mixes with output. */
 import { pino, type Logger } from 'pino';
-import { RateLimit } from '../rate_limit.js';
+import { RateLimit } from '../fake_tcp/rate_limit.js';
 import { build } from 'pino-pretty';
 
 export type Log = Logger;

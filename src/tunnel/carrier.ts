@@ -1,11 +1,11 @@
 /** Carries one UDP peer on one connection after the other, until one is closed in order. */
 import { setTimeout as delay } from 'node:timers/promises';
-import { formatEndpoint } from '../endpoint.js';
-import type { UdpPeer } from '../native.js';
+import { formatEndpoint } from '../wire/endpoint.js';
+import type { UdpPeer } from '../native/types.js';
 import type { ConnectionLog } from '../observe/log.js';
-import type { Socket } from '../stack/socket.js';
-import type { Stack } from '../stack/stack.js';
-import type { UdpListener } from '../stack/udp_listener.js';
+import type { Socket } from '../fake_tcp/socket.js';
+import type { Stack } from '../fake_tcp/stack.js';
+import type { UdpListener } from '../fake_tcp/udp_listener.js';
 import type { ClientOptions } from './options.js';
 import type { Remote } from './remote.js';
 

@@ -1,6 +1,6 @@
 /** UDP peers -> fake TCP connections: each peer that sends to the local UDP port gets a carrier. */
 import { isIPv6 } from 'node:net';
-import { formatEndpoint } from '../endpoint.js';
+import { formatEndpoint } from '../wire/endpoint.js';
 import { ConnectionLog } from '../observe/log.js';
 import { Carrier } from './carrier.js';
 import type { ClientOptions } from './options.js';

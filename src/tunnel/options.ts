@@ -1,8 +1,8 @@
-import type { HostPort } from '../addresses.js';
-import type { Endpoint } from '../endpoint.js';
+import type { HostPort } from '../config/addresses.js';
+import type { Endpoint } from '../wire/endpoint.js';
 import type { TunAddresses } from '../host/tun_interface.js';
 import type { Log } from '../observe/log.js';
-import type { Profile } from '../stack/profile.js';
+import type { Profile } from '../wire/profile.js';
 
 /** What client and server have in common. Times in milliseconds, sizes in bytes. */
 export interface TunnelOptions {

@@ -1,11 +1,11 @@
 /** What --remote names: addresses that may change, and ways to reach one of them. */
 import { isIP } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
-import { resolve, type HostPort } from '../addresses.js';
-import type { Endpoint } from '../endpoint.js';
-import type { Socket } from '../stack/socket.js';
-import type { ConnectOptions } from '../stack/options.js';
-import type { Stack } from '../stack/stack.js';
+import { resolve, type HostPort } from '../config/addresses.js';
+import type { Endpoint } from '../wire/endpoint.js';
+import type { Socket } from '../fake_tcp/socket.js';
+import type { ConnectOptions } from '../fake_tcp/options.js';
+import type { Stack } from '../fake_tcp/stack.js';
 
 /** Milliseconds for which addresses are good: many connections are opened again at once. */
 const FRESH = 2000;

@@ -1,8 +1,8 @@
 /** Fake TCP connections -> UDP: each connection gets a UDP socket of its own, connected to the backend. */
 import { hasIPv6 } from '../host/tun_interface.js';
-import { formatEndpoint } from '../endpoint.js';
+import { formatEndpoint } from '../wire/endpoint.js';
 import { ConnectionLog } from '../observe/log.js';
-import type { Socket } from '../stack/socket.js';
+import type { Socket } from '../fake_tcp/socket.js';
 import type { ServerOptions } from './options.js';
 import { Remote } from './remote.js';
 import { runTunnel } from './tunnel.js';

@@ -4,8 +4,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { holdAddresses } from '../host/tun_addresses.js';
 import { refuseBusyTun } from '../host/tun_interface.js';
 import { setUpHostNetwork } from '../host/network.js';
-import { dropPrivileges } from '../host/privileges.js';
-import { Stack } from '../stack/stack.js';
+import { dropPrivileges } from '../daemon/privileges.js';
+import { Stack } from '../fake_tcp/stack.js';
 import type { GuiseError } from '../errors.js';
 import { wireGuardMtu } from './mtu.js';
 import type { TunnelOptions } from './options.js';
@@ -35,7 +35,7 @@ export interface Part {
   readonly title: readonly string[];
   /** IP family of the fake TCP leg, where it is known. */
   readonly family?: 4 | 6;
-  /** When the peer of a connection is probed; those of stack/liveness.ts where it opens none. */
+  /** When the peer of a connection is probed; those of fake_tcp/liveness.ts where it opens none. */
   readonly liveness?: { readonly keepalive: number; readonly silence: number };
   /** IPv6 addresses on the TUN. */
   readonly ipv6: boolean;

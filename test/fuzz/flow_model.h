@@ -15,7 +15,7 @@
 #include <utility>
 #include <vector>
 
-#include "../../native/engine.h"
+#include "plane/engine.h"
 #include "../support/require.h"
 #include "ledger.h"
 

@@ -8,7 +8,7 @@
 
 #include <csignal>
 
-#include "../../native/packet/checksum.h"
+#include "wire/checksum.h"
 #include "../support/loopback.h"
 #include "clock.h"
 #include "flow_model.h"

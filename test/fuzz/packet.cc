@@ -6,9 +6,9 @@
 
 #include <vector>
 
-#include "../../native/packet/bytes.h"
-#include "../../native/packet/checksum.h"
-#include "../../native/packet_device.h"
+#include "wire/bytes.h"
+#include "wire/checksum.h"
+#include "io/packet_device.h"
 #include "../support/require.h"
 #include "input.h"
 

@@ -9,8 +9,8 @@
 #include <memory>
 #include <vector>
 
-#include "../../native/engine.h"
-#include "../../native/packet/checksum.h"
+#include "plane/engine.h"
+#include "wire/checksum.h"
 #include "../support/require.h"
 
 struct EngineRig {

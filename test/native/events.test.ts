@@ -1,5 +1,6 @@
 import t from 'tap';
-import { encodeTuple, Engine } from '../../src/native.js';
+import { Engine } from '../../src/native/engine.js';
+import { encodeTuple } from '../../src/wire/tuple.js';
 import { CLIENT4, SERVER4, socketpair, Wire } from '../support/device.js';
 import { build } from '../support/segment.js';
 

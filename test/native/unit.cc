@@ -10,15 +10,15 @@
 #include <string>
 #include <vector>
 
-#include "../../native/packet/bytes.h"
-#include "../../native/packet/checksum.h"
-#include "../../native/packet/segment.h"
-#include "../../native/packet_device.h"
-#include "../../native/segment_run.h"
-#include "../../native/syn_cookie.h"
-#include "../../native/token_bucket.h"
-#include "../../native/tuple_table.h"
-#include "../../native/verdict.h"
+#include "wire/bytes.h"
+#include "wire/checksum.h"
+#include "wire/segment.h"
+#include "io/packet_device.h"
+#include "io/segment_run.h"
+#include "plane/syn_cookie.h"
+#include "plane/token_bucket.h"
+#include "plane/tuple_table.h"
+#include "plane/verdict.h"
 #include "check.h"
 
 using namespace guise;

@@ -10,12 +10,12 @@ export const root = fileURLToPath(new URL('../../..', import.meta.url));
 
 const FLAGS = [
   '-std=c++20', '-g', '-O1', '-pthread', '-Wall', '-Wextra', '-Wno-missing-field-initializers', '-Werror',
-  '-fno-sanitize-recover=all',
+  '-fno-sanitize-recover=all', '-Inative',
 ];
 
-const nativeSources = ['native', 'native/packet'].flatMap((folder) =>
+const nativeSources = ['native/wire', 'native/io', 'native/plane'].flatMap((folder) =>
   readdirSync(`${root}/${folder}`)
-    .filter((name) => name.endsWith('.cc') && name !== 'addon.cc')
+    .filter((name) => name.endsWith('.cc'))
     .map((name) => `${folder}/${name}`),
 );
 

@@ -9,8 +9,8 @@
 #include <cstring>
 #include <span>
 
-#include "../../native/packet/tuple.h"
-#include "../../native/unique_fd.h"
+#include "wire/tuple.h"
+#include "io/unique_fd.h"
 #include "require.h"
 
 class LoopbackSocket {

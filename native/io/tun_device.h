@@ -1,0 +1,22 @@
+// Opens the queues of a TUN interface.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "io/unique_fd.h"
+
+namespace guise {
+
+struct TunDevice {
+  std::string name;
+  std::vector<UniqueFd> queues;
+  bool virtio_header = false;
+  bool segmentation = false;  // the kernel takes and gives TCP super-segments
+};
+
+// Creates the interface `name` (empty: the kernel picks tunN; at most 15 bytes), or attaches to a persistent one.
+// Without `offload` packets come and go one by one, with no header. Returns 0, or -errno and the call that failed.
+[[nodiscard]] int open_tun(const std::string& name, size_t queues, bool offload, TunDevice& out, const char*& syscall);
+
+}  // namespace guise

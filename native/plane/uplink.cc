@@ -1,0 +1,194 @@
+#include "plane/uplink.h"
+
+#include <netinet/udp.h>
+
+#include <cerrno>
+#include <cstring>
+
+namespace guise {
+namespace {
+
+Endpoint to_endpoint(const sockaddr_storage& address) {
+  if (address.ss_family == AF_INET) {
+    const auto& v4 = reinterpret_cast<const sockaddr_in&>(address);
+    return {Address::from_v4(reinterpret_cast<const uint8_t*>(&v4.sin_addr)), ntohs(v4.sin_port)};
+  }
+  const auto& v6 = reinterpret_cast<const sockaddr_in6&>(address);
+  return {Address::from_v6(v6.sin6_addr.s6_addr), ntohs(v6.sin6_port)};
+}
+
+// The address that the datagram was sent to.
+Address destination_of(const msghdr& message) {
+  for (cmsghdr* header = CMSG_FIRSTHDR(&message); header; header = CMSG_NXTHDR(const_cast<msghdr*>(&message), header)) {
+    if (header->cmsg_level == IPPROTO_IP && header->cmsg_type == IP_PKTINFO) {
+      in_pktinfo info;
+      std::memcpy(&info, CMSG_DATA(header), sizeof info);
+      return Address::from_v4(reinterpret_cast<const uint8_t*>(&info.ipi_addr));
+    }
+    if (header->cmsg_level == IPPROTO_IPV6 && header->cmsg_type == IPV6_PKTINFO) {
+      in6_pktinfo info;
+      std::memcpy(&info, CMSG_DATA(header), sizeof info);
+      return Address::from_v6(info.ipi6_addr.s6_addr);
+    }
+  }
+  return {};
+}
+
+// The size of the datagrams that UDP_GRO merged into one message; the whole message when it merged none.
+size_t segment_size_of(const msghdr& message, size_t size) {
+  for (cmsghdr* header = CMSG_FIRSTHDR(&message); header; header = CMSG_NXTHDR(const_cast<msghdr*>(&message), header)) {
+    if (header->cmsg_level == SOL_UDP && header->cmsg_type == UDP_GRO) {
+      int merged;
+      std::memcpy(&merged, CMSG_DATA(header), sizeof merged);
+      if (merged > 0 && static_cast<size_t>(merged) < size) return static_cast<size_t>(merged);
+    }
+  }
+  return size;
+}
+
+}  // namespace
+
+Uplink::Uplink(WorkerContext& context) : context_(context), buffers_(new uint8_t[kBatch * kMessageSize]) {
+  for (size_t i = 0; i < kBatch; ++i) {
+    vectors_[i] = {&buffers_[i * kMessageSize], kMessageSize};
+    messages_[i] = {};
+    messages_[i].msg_hdr.msg_iov = &vectors_[i];
+    messages_[i].msg_hdr.msg_iovlen = 1;
+  }
+}
+
+void Uplink::prepare(size_t count) {
+  for (size_t i = 0; i < count; ++i) {
+    messages_[i].msg_hdr.msg_name = &sources_[i];
+    messages_[i].msg_hdr.msg_namelen = sizeof sources_[i];
+    messages_[i].msg_hdr.msg_control = control_[i].data();
+    messages_[i].msg_hdr.msg_controllen = control_[i].size();
+  }
+}
+
+void Uplink::receive(UdpPort& port) {
+  prepare(batch_);
+  const int received = ::recvmmsg(port.fd(), messages_.data(), static_cast<unsigned>(batch_), MSG_DONTWAIT, nullptr);
+  if (received <= 0) return;  // EAGAIN, or ECONNREFUSED: a backend that is down closes nothing
+  size_t total = 0;
+  for (size_t i = 0; i < static_cast<size_t>(received); ++i) {
+    const msghdr& message = messages_[i].msg_hdr;
+    const size_t size = messages_[i].msg_len;
+    total += size;
+    if (size == 0) {
+      context_.counters.drop(DropReason::kEmptyDatagram);
+      continue;
+    }
+    Peer* peer = port.connected ? port.only_peer : peer_of(port, message);
+    if (!peer) continue;
+    const std::span bytes(&buffers_[i * kMessageSize], size);
+    const size_t segment_size = segment_size_of(message, size);
+    Flow* flow = peer->flow.get();
+    if (flow && peer->pending.empty() && flow->window_open.load(std::memory_order_relaxed)) {
+      send(*flow, bytes, segment_size);
+    } else {
+      queue(*peer, bytes, segment_size);
+      if (flow) release(*peer);
+    }
+  }
+  flush();
+  // Merged messages are large: read fewer at a time, so that they are still in the cache when they are sent.
+  batch_ = total / static_cast<size_t>(received) > 4096 ? 8 : kBatch;
+}
+
+Peer* Uplink::peer_of(UdpPort& port, const msghdr& message) {
+  Tuple tuple;
+  tuple.remote = to_endpoint(*static_cast<const sockaddr_storage*>(message.msg_name));
+  tuple.local.address = destination_of(message);
+  tuple.local.port = static_cast<uint16_t>(port.port);
+  Peer* peer = context_.peers.find(tuple);
+  return peer ? peer : admit(port, tuple);
+}
+
+Peer* Uplink::admit(UdpPort& port, const Tuple& tuple) {
+  if (context_.peers.size() >= context_.policy.max_peers) {
+    context_.counters.drop(DropReason::kPeersFull);
+    return nullptr;
+  }
+  auto peer = std::make_shared<Peer>(context_.counters.engine());
+  peer->tuple = tuple;
+  peer->id = uint32_t{context_.index} << 24 | (next_peer_id_++ & 0xffffff);
+  peer->port = port.shared_from_this();
+  EventRecord record;
+  record.type = EventType::kPeer;
+  record.worker = context_.index;
+  record.id = peer->id;
+  record.set_tuple(tuple);
+  // When JavaScript cannot be told, the next datagram tries again.
+  if (!context_.emit(record)) return nullptr;
+  Peer* raw = peer.get();
+  context_.peers_by_id.emplace(peer->id, raw);
+  context_.peers.insert(std::move(peer));
+  return raw;
+}
+
+void Uplink::queue(Peer& peer, std::span<const uint8_t> bytes, size_t segment_size) {
+  for (size_t at = 0; at < bytes.size(); at += segment_size) {
+    const auto datagram = bytes.subspan(at, std::min(segment_size, bytes.size() - at));
+    for (; !peer.pending.empty() && !context_.has_room(peer.pending, datagram.size()); peer.pending.pop()) {
+      context_.counters.drop(DropReason::kPendingFull);
+    }
+    if (context_.has_room(peer.pending, datagram.size())) peer.pending.push(datagram);
+    else context_.counters.drop(DropReason::kPendingFull);
+  }
+}
+
+// A SYN-ACK's window is not scaled, so a router with strict conntrack takes more than 64 KiB in flight for INVALID
+// until it sees the peer's first ACK with a scaled one (net/netfilter/nf_conntrack_proto_tcp.c, tcp_in_window).
+void Uplink::release(Peer& peer) {
+  Flow& flow = *peer.flow;
+  while (!peer.pending.empty()) {
+    const Datagram& datagram = peer.pending.front();
+    if (!flow.window_open.load(std::memory_order_relaxed)) {
+      const uint32_t end = flow.send_next.load(std::memory_order_relaxed) + static_cast<uint32_t>(datagram.size());
+      if (static_cast<int32_t>(end - flow.initial_window_end) > 0) break;
+    }
+    send(flow, datagram, datagram.size());
+    flush();
+    peer.pending.pop();
+  }
+}
+
+void Uplink::send(Flow& flow, std::span<const uint8_t> bytes, size_t segment_size) {
+  if (std::min(segment_size, bytes.size()) > flow.max_payload) {
+    const size_t datagrams = (bytes.size() + segment_size - 1) / segment_size;
+    context_.counters.drop(DropReason::kOversize, datagrams);
+    count(flow.counters.sent_drops, datagrams);
+    return;
+  }
+  if (flow_ != &flow) {
+    flush();
+    flow_ = &flow;
+    run_.limit_bytes(kMaxPacket - flow.header.size());
+  }
+  while (!bytes.empty()) {
+    const size_t taken = run_.add(bytes.data(), bytes.size(), segment_size);
+    bytes = bytes.subspan(taken);
+    if (taken == 0) {
+      flush();
+      flow_ = &flow;
+    }
+  }
+}
+
+void Uplink::flush() {
+  if (!flow_) return;
+  Flow& flow = *flow_;
+  flow_ = nullptr;
+  if (run_.empty()) return;
+  const uint32_t seq = flow.take_sequence(run_.bytes());
+  count(flow.counters.sent_datagrams, run_.segments());
+  count(flow.counters.sent_bytes, run_.bytes());
+  count(flow.counters.sent_batches);
+  if (context_.device_of(flow).write_run(flow.header, seq, flow.acknowledge(), flow.push, run_) != 0) {
+    count(flow.counters.sent_drops, run_.segments());
+  }
+  run_.clear();
+}
+
+}  // namespace guise

@@ -1,0 +1,64 @@
+// IPv4/IPv6 + TCP header codec. No system call, no allocation.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "plane/drop_reason.h"
+#include "wire/tuple.h"
+#include "wire/virtio_net.h"
+
+namespace guise {
+
+// TCP flags (RFC 9293 §3.1).
+inline constexpr uint8_t kFin = 0x01, kSyn = 0x02, kRst = 0x04, kPsh = 0x08, kAck = 0x10;
+
+inline constexpr size_t kMaxPacket = 65535;         // IP total length is 16 bits
+inline constexpr size_t kMaxHeaders = 40 + 60;      // IPv6, TCP with options
+inline constexpr uint16_t kWindow = 0xffff;         // constant, so that GRO may merge; scaled by 14 (phantun-compatible)
+inline constexpr uint8_t kHopLimit = 64;
+
+// A parsed segment. The views point into the packet.
+struct SegmentView {
+  Tuple tuple;  // local = destination
+  uint32_t seq = 0;
+  uint32_t ack = 0;
+  uint8_t flags = 0;
+  std::span<const uint8_t> options;
+  std::span<const uint8_t> payload;
+  size_t segment_size = 0;  // payload is cut every so many bytes; = payload.size() unless merged by GRO
+
+  [[nodiscard]] size_t datagrams() const {
+    return payload.empty() ? 0 : (payload.size() + segment_size - 1) / segment_size;
+  }
+};
+
+// Reads one IP packet. `offload` is the header in front of it, or null on a device without.
+// Anything that is not a whole, valid TCP segment is refused with the reason.
+[[nodiscard]] DropReason parse_segment(std::span<const uint8_t> packet, const VirtioNetHeader* offload,
+                                       SegmentView& out);
+
+// The headers of one flow's segments, filled in once; each segment patches lengths, numbers and checksums.
+class SegmentHeader {
+ public:
+  explicit SegmentHeader(const Tuple& tuple);
+
+  [[nodiscard]] size_t ip_size() const { return ip_size_; }
+  // IP and TCP header without options.
+  [[nodiscard]] size_t size() const { return ip_size_ + 20; }
+
+  // Writes IP and TCP header into `out` (size() + options.size() bytes). options.size() is a multiple of 4.
+  // The TCP checksum field gets the folded pseudo-header sum, which is what CHECKSUM_PARTIAL wants;
+  // PacketDevice turns it into the final value. Returns the bytes written.
+  size_t write(uint8_t* out, uint32_t seq, uint32_t ack, uint8_t flags, std::span<const uint8_t> options,
+               size_t payload_size) const;
+
+ private:
+  uint8_t bytes_[60];
+  uint8_t ip_size_;
+  uint16_t ip_sum_ = 0;      // folded sum of the IPv4 header with total length 0
+  uint16_t pseudo_sum_ = 0;  // folded sum of addresses and protocol
+};
+
+}  // namespace guise

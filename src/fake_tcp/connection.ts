@@ -1,0 +1,131 @@
+/**
+ * An established connection until its end (RFC 9293 §3.6): what the peer, the user and the clock do in, what to send out.
+ * No I/O, no clock, no randomness; the data plane has judged the numbers of what the peer sends.
+ */
+import { Liveness, type LivenessOptions, type Signs } from './liveness.js';
+import type { Profile } from '../wire/profile.js';
+
+/** FIN is sent so often, so many milliseconds apart, before the peer is given up. */
+export const FIN_TRIES = 3;
+export const FIN_WAIT = 400;
+/** Milliseconds for which a connection that the peer closed still answers a repeated FIN. */
+export const LINGER = 2000;
+
+/**
+ * `finWait`: we have closed, the peer's FIN is to come. `lastAck`: the peer has closed, and may not have heard our FIN.
+ */
+export type ConnectionState = 'established' | 'finWait' | 'lastAck' | 'closed';
+
+export interface ConnectionStep {
+  /** `finAgain` has the number of the FIN before it; `probe` is an ACK that the peer has to answer. */
+  readonly send?: 'ack' | 'fin' | 'finAgain' | 'reset' | 'probe';
+  /** Call `timeout` after so many milliseconds, instead of at the time asked for before. */
+  readonly wait?: number;
+  /** Once in a connection: nothing more is sent or received. `closed` is in order, the others are errors. */
+  readonly ended?: 'closed' | 'ECONNRESET' | 'ETIMEDOUT';
+  /** Once, with `ended` or after it: the tuple is free again. */
+  readonly forget?: true;
+}
+
+const NOTHING: ConnectionStep = {};
+
+export class Connection {
+  readonly #profile: Profile;
+  readonly #ignoreReset: boolean;
+  #state: ConnectionState = 'established';
+  #finTries = 0;
+  #liveness: Liveness | undefined;
+
+  /** @param ignoreReset the peer's RSTs change nothing: for networks that inject them */
+  constructor({ profile, ignoreReset }: { profile: Profile; ignoreReset: boolean }) {
+    this.#profile = profile;
+    this.#ignoreReset = ignoreReset;
+  }
+
+  get state(): ConnectionState {
+    return this.#state;
+  }
+
+  /** Whether `look` tells whether the peer lives. */
+  get watched(): boolean {
+    return this.#liveness !== undefined;
+  }
+
+  /** From now on the peer has to show signs of life. `now` in milliseconds. */
+  watch(options: LivenessOptions, now: number, signs: Signs): void {
+    this.#liveness = new Liveness(options, now, signs);
+  }
+
+  /** The user closes. phantun knows no FIN. */
+  close(): ConnectionStep {
+    if (this.#state !== 'established') return NOTHING;
+    if (this.#profile === 'phantun') return this.abort();
+    this.#state = 'finWait';
+    this.#finTries = 1;
+    return { send: 'fin', wait: FIN_WAIT };
+  }
+
+  /** The user ends it at once. */
+  abort(): ConnectionStep {
+    return this.#state === 'closed' ? NOTHING : { send: 'reset', ...this.#end('closed') };
+  }
+
+  /** The peer's FIN has come. */
+  finished(): ConnectionStep {
+    switch (this.#state) {
+      case 'established':
+        this.#state = 'lastAck';
+        return { send: 'fin', wait: LINGER, ended: 'closed' };
+      case 'finWait':
+        return { send: 'ack', ...this.#end('closed') };
+      case 'lastAck':
+        return { send: 'finAgain' };
+      case 'closed':
+        return NOTHING;
+    }
+  }
+
+  /** The peer's RST has come. */
+  reset(): ConnectionStep {
+    if (this.#state === 'closed' || this.#ignoreReset) return NOTHING;
+    return this.#end(this.#state === 'established' ? 'ECONNRESET' : 'closed');
+  }
+
+  /** The time that a step asked to wait is over. */
+  timeout(): ConnectionStep {
+    switch (this.#state) {
+      case 'finWait':
+        if (this.#finTries === FIN_TRIES) return this.#end('closed');
+        this.#finTries++;
+        return { send: 'finAgain', wait: FIN_WAIT };
+      case 'lastAck':
+        return this.#end('closed');
+      default:
+        return NOTHING;
+    }
+  }
+
+  /** When to `look`: never at an end that is not watched. */
+  get nextLook(): number {
+    return this.#state === 'established' && this.#liveness ? this.#liveness.nextCheck : Infinity;
+  }
+
+  /** Looks for signs of life. */
+  look(now: number, signs: Signs): ConnectionStep {
+    if (this.#state !== 'established') return NOTHING;
+    switch (this.#liveness?.check(now, signs)) {
+      case 'probe':
+        return { send: 'probe' };
+      case 'dead':
+        return { send: 'reset', ...this.#end('ETIMEDOUT') };
+      default:
+        return NOTHING;
+    }
+  }
+
+  #end(why: 'closed' | 'ECONNRESET' | 'ETIMEDOUT'): ConnectionStep {
+    const heard = this.#state === 'lastAck';
+    this.#state = 'closed';
+    return heard ? { forget: true } : { ended: why, forget: true };
+  }
+}

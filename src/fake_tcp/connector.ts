@@ -1,0 +1,202 @@
+/** The client's side: from a remote address to a Socket, whichever profile the server has. */
+import { randomInt } from 'node:crypto';
+import { isIPv4 } from 'node:net';
+import { formatEndpoint, type Endpoint } from '../wire/endpoint.js';
+import { systemError } from '../errors.js';
+import type { Engine } from '../native/engine.js';
+import type { Segment } from '../native/types.js';
+import { ACK } from '../wire/flags.js';
+import { encodeTuple, tupleKey, type TupleBytes } from '../wire/tuple.js';
+import { ActiveOpen, type OpenOutcome, type OpenStep } from './active_open.js';
+import type { LivenessOptions } from './liveness.js';
+import { CONNECT_TIMEOUT, type ConnectOptions } from './options.js';
+import { PHANTUN_ISN, type Profile } from '../wire/profile.js';
+import { Socket, type SocketInit } from './socket.js';
+
+/** Linux's net.ipv4.ip_local_port_range, which phantun takes too. */
+const FIRST_PORT = 32768;
+const LAST_PORT = 60999;
+/** Keepalives come up to so much of their time early: those of flows that were opened at once must not come at once. */
+const KEEPALIVE_JITTER = 0.25;
+
+export interface ConnectorOptions {
+  readonly engine: Engine;
+  /** The stack's own. */
+  readonly addresses: readonly string[];
+  readonly maxPayload: (family: 4 | 6) => number;
+  /** Whether a socket has the tuple of this key. */
+  readonly isTaken: (key: string) => boolean;
+  /** Makes the Socket. */
+  readonly adopt: (init: SocketInit) => Socket;
+  readonly liveness: LivenessOptions;
+}
+
+/** How an attempt ends that has neither a socket nor an error. */
+type Refusal = 'refused' | 'mistaken';
+
+/** A connection between its SYN and its Socket. */
+interface Opening {
+  receive(segment: Segment): void;
+  abort(): void;
+}
+
+export class Connector {
+  readonly #options: ConnectorOptions;
+  readonly #opening = new Map<string, Opening>();
+  /** What servers turned out to have, by `formatEndpoint`. */
+  readonly #profiles = new Map<string, Profile>();
+  #closed = false;
+
+  constructor(options: ConnectorOptions) {
+    this.#options = options;
+  }
+
+  /** As `Stack.connect`. */
+  async connect(options: ConnectOptions): Promise<Socket> {
+    const remote = { address: options.address, port: options.port };
+    const name = formatEndpoint(remote);
+    const asked = options.profile ?? 'auto';
+    const found =
+      asked === 'auto'
+        ? await this.#find(remote, this.#profiles.get(name) ?? 'guise', options)
+        : await this.#attempt(remote, asked, options);
+    if (!(found instanceof Socket)) throw systemError('ECONNREFUSED', 'connect', remote);
+    this.#profiles.set(name, found.profile);
+    return found;
+  }
+
+  /** Whether a segment of no flow belongs to a connection that is being opened, which then has it. */
+  receive(segment: Segment): boolean {
+    const opening = this.#opening.get(segment.key);
+    opening?.receive(segment);
+    return opening !== undefined;
+  }
+
+  /** Ends what is being opened with ECONNABORTED; opens nothing any more. */
+  close(): void {
+    this.#closed = true;
+    for (const opening of [...this.#opening.values()]) opening.abort();
+  }
+
+  /**
+   * Finds out which profile the server has. phantun refuses a SYN with a random ISN, and answers its own with ISN 0. Who
+   * answers that one with another ISN is guise, and was not there yet when guise's SYN came; or phantun, behind
+   * something that changes its numbers.
+   */
+  async #find(remote: Endpoint, first: Profile, options: ConnectOptions): Promise<Socket | Refusal> {
+    let found = await this.#attempt(remote, first, options, PHANTUN_ISN);
+    if (found === 'refused') {
+      found = await this.#attempt(remote, first === 'guise' ? 'phantun' : 'guise', options, PHANTUN_ISN);
+    }
+    if (found === 'mistaken') {
+      found = await this.#attempt(remote, 'guise', options);
+      if (found === 'refused') found = await this.#attempt(remote, 'phantun', options);
+    }
+    return found;
+  }
+
+  /** @param phantunIsn the ISN that a server has to have when it is asked as phantun */
+  async #attempt(
+    remote: Endpoint,
+    profile: Profile,
+    options: ConnectOptions,
+    phantunIsn?: number,
+  ): Promise<Socket | Refusal> {
+    const { timeout = CONNECT_TIMEOUT, worker = 0, signal } = options;
+    signal?.throwIfAborted();
+    if (this.#closed) throw systemError('ECONNABORTED', 'connect', remote);
+    const tuple = this.#freeTuple(remote);
+    const phantun = profile === 'phantun';
+    const open = new ActiveOpen({
+      profile,
+      iss: phantun ? PHANTUN_ISN : randomInt(2 ** 32),
+      mss: this.#options.maxPayload(familyOf(remote.address)),
+      limit: timeout,
+      expected: phantun ? phantunIsn : undefined,
+    });
+    const key = tupleKey(tuple);
+    try {
+      const outcome = await this.#drive(open, tuple, worker, signal);
+      if (!outcome) throw systemError('ECONNABORTED', 'connect', remote);
+      if (outcome.type === 'timedOut') throw systemError('ETIMEDOUT', 'connect', remote);
+      return outcome.type === 'established' ? this.#establish(remote, tuple, outcome, options) : outcome.type;
+    } finally {
+      // Not before the socket has the tuple: other connections are opened in between.
+      this.#opening.delete(key);
+    }
+  }
+
+  #establish(
+    remote: Endpoint,
+    tuple: TupleBytes,
+    { sendNext, receiveNext, profile }: Extract<OpenOutcome, { type: 'established' }>,
+    { worker = 0, spliced = false }: ConnectOptions,
+  ): Socket {
+    const maxPayload = this.#options.maxPayload(familyOf(remote.address));
+    const flow = this.#options.engine.openFlow(tuple, {
+      worker,
+      sendNext,
+      receiveNext,
+      maxPayload,
+      push: profile === 'guise',
+      // phantun never acknowledges the first data, so there is nothing to wait for.
+      guard: profile === 'guise',
+      javascript: !spliced,
+    });
+    if (flow < 0) throw systemError(flow, 'connect', remote);
+    this.#options.engine.sendControl(flow, ACK);
+    const key = tupleKey(tuple);
+    const socket = this.#options.adopt({ flow, worker, key, profile, maxPayload, early: [], accepted: false });
+    const { keepalive, silence } = this.#options.liveness;
+    const early = 1 - KEEPALIVE_JITTER * Math.random();
+    socket.watch({ keepalive: Math.round(keepalive * early), silence }, performance.now());
+    return socket;
+  }
+
+  /** How it went, or undefined when the stack was closed meanwhile. */
+  #drive(
+    open: ActiveOpen,
+    tuple: TupleBytes,
+    worker: number,
+    signal: AbortSignal | undefined,
+  ): Promise<OpenOutcome | undefined> {
+    const key = tupleKey(tuple);
+    return new Promise((resolve, reject) => {
+      let timer: NodeJS.Timeout | undefined;
+      const onAbort = (): void => {
+        clearTimeout(timer);
+        reject(signal!.reason);
+      };
+      const end = (outcome?: OpenOutcome): void => {
+        clearTimeout(timer);
+        signal?.removeEventListener('abort', onAbort);
+        resolve(outcome);
+      };
+      const take = ({ send, wait, outcome }: OpenStep): void => {
+        if (send) this.#options.engine.sendSegment(worker, tuple, send);
+        if (wait !== undefined) timer = setTimeout(() => take(open.timeout()), wait);
+        if (outcome) end(outcome);
+      };
+      signal?.addEventListener('abort', onAbort, { once: true });
+      this.#opening.set(key, { receive: (segment) => take(open.segment(segment)), abort: end });
+      take(open.start());
+    });
+  }
+
+  #freeTuple(remote: Endpoint): TupleBytes {
+    const address = this.#options.addresses.find((each) => isIPv4(each) === isIPv4(remote.address));
+    if (!address) throw systemError('EADDRNOTAVAIL', 'connect', remote);
+    const ports = LAST_PORT - FIRST_PORT + 1;
+    const start = randomInt(ports);
+    for (let i = 0; i < ports; i++) {
+      const tuple = encodeTuple({ address, port: FIRST_PORT + ((start + i) % ports) }, remote);
+      const key = tupleKey(tuple);
+      if (!this.#opening.has(key) && !this.#options.isTaken(key)) return tuple;
+    }
+    throw systemError('EADDRNOTAVAIL', 'connect', remote);
+  }
+}
+
+function familyOf(address: string): 4 | 6 {
+  return isIPv4(address) ? 4 : 6;
+}

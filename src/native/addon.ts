@@ -1,0 +1,49 @@
+/** The only module that loads the addon. */
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+import type { TupleBytes } from '../wire/tuple.js';
+import type { EngineOptions, FlowOptions, OpenTunResult } from './types.js';
+
+export interface NativeEngine {
+  counters(): ArrayBuffer;
+  events(worker: number): ArrayBuffer;
+  swapEvents(worker: number, offset: Uint32Array): number;
+  listenUdp(address: Uint8Array, port: number): number;
+  listen(port: number, guise4: Uint8Array, guise6: Uint8Array, phantun: Uint8Array): number;
+  unlisten(port: number): number;
+  countDrop(reason: number): number;
+  openFlow(tuple: TupleBytes, options: FlowOptions): number;
+  closeFlow(flow: number): number;
+  splicePeer(flow: number, peer: number): number;
+  unsplicePeer(flow: number): number;
+  spliceUdp(flow: number, address: Uint8Array, port: number, datagrams: readonly Uint8Array[]): number;
+  removePeer(peer: number): number;
+  sendSegment(
+    worker: number, tuple: TupleBytes, seq: number, ack: number, flags: number, options: Uint8Array,
+  ): number;
+  sendControl(flow: number, flags: number, receiveNext: number): number;
+  sendDatagrams(flow: number, datagrams: readonly Uint8Array[]): number;
+  close(): void;
+  readonly lastSyscall: string;
+}
+
+interface Addon {
+  readonly Engine: new (options: EngineOptions, wake: () => void) => NativeEngine;
+  readonly dropReasons: readonly string[];
+  openTun(name: string, queues: number, offload: boolean): OpenTunResult | { errno: number; syscall: string };
+  limitCapabilities(mask: number): number;
+  filterSystemCalls(): number;
+  rulesetGeneration(): number;
+}
+
+function load(): Addon {
+  // From src/native and from dist/src/native.
+  const found = ['../../build/Release/guise.node', '../../../build/Release/guise.node']
+    .map((path) => fileURLToPath(new URL(path, import.meta.url)))
+    .find((path) => existsSync(path));
+  if (!found) throw new Error('The native addon is not built: run `npm run build` (it needs g++, make and python3).');
+  return createRequire(import.meta.url)(found) as Addon;
+}
+
+export const addon = load();

@@ -1,0 +1,14 @@
+/** What the addon does to the whole process and asks of the host. */
+import { addon } from './addon.js';
+
+/**
+ * Leaves every thread of this process, for good, no capability but those of a mask: bit n is capability n of
+ * linux/capability.h, 0 to 31. What is left of it, or -errno.
+ */
+export const limitCapabilities = addon.limitCapabilities;
+
+/** no_new_privs, and a filter of system calls for this process and what it starts, for good: 0, or -errno. */
+export const filterSystemCalls = addon.filterSystemCalls;
+
+/** A number that every change of the nftables ruleset changes, or -errno; needs CAP_NET_ADMIN. */
+export const rulesetGeneration = addon.rulesetGeneration;

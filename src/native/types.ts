@@ -1,0 +1,131 @@
+/** What goes over the border between TypeScript and the data plane. */
+import type { Endpoint } from '../wire/endpoint.js';
+import type { TupleBytes } from '../wire/tuple.js';
+
+export interface OpenTunResult {
+  readonly name: string;
+  readonly fds: number[];
+  readonly virtioHeader: boolean;
+  readonly segmentation: boolean;
+}
+
+export interface EngineOptions {
+  /** One descriptor a worker; the engine owns and closes them. */
+  readonly devices: readonly number[];
+  /** A virtio_net_hdr precedes every packet. */
+  readonly virtioHeader: boolean;
+  /** The device takes TCP super-segments. */
+  readonly segmentation: boolean;
+  /** UDP_GRO and UDP_SEGMENT on UDP sockets. */
+  readonly offload: boolean;
+  readonly maxFlows: number;
+  /** UDP peers per worker. */
+  readonly maxPeers: number;
+  /** Bytes received before a pure ACK is sent. */
+  readonly ackBytes: number;
+  /** Milliseconds before a pure ACK is sent for less than that. */
+  readonly ackInterval: number;
+  /** Bytes that may leave before the peer's first scaled window is seen. */
+  readonly initialWindow: number;
+  /** Bytes that wait per UDP peer and per flow in set-up. */
+  readonly queueBytes: number;
+  /** Bytes that wait in all of these queues together. */
+  readonly allQueuesBytes: number;
+  /** Bytes that JavaScript may be ahead of the worker, per flow. */
+  readonly sendQueueBytes: number;
+}
+
+export interface FlowOptions {
+  /** The worker that owns the flow. */
+  readonly worker: number;
+  readonly sendNext: number;
+  readonly receiveNext: number;
+  /** Bytes of the largest datagram. */
+  readonly maxPayload: number;
+  /** PSH on the last segment of a batch. */
+  readonly push: boolean;
+  /** Keep to the initial window until the peer's first segment. */
+  readonly guard: boolean;
+  /** Deliver datagrams as events; otherwise they are held until the flow is spliced. */
+  readonly javascript: boolean;
+}
+
+/** A segment that the data plane left to the control plane. Views are valid during the callback only. */
+export interface Segment {
+  readonly worker: number;
+  /** The flow that it belongs to, 0 for none. */
+  readonly flow: number;
+  readonly tuple: TupleBytes;
+  readonly key: string;
+  readonly flags: number;
+  readonly seq: number;
+  readonly ack: number;
+  readonly options: Uint8Array;
+  readonly payload: Uint8Array;
+}
+
+/** A UDP application that has sent its first datagram. */
+export interface UdpPeer {
+  readonly id: number;
+  readonly worker: number;
+  readonly local: Endpoint;
+  readonly remote: Endpoint;
+}
+
+/** TCP options of a SYN-ACK, by whose SYN it answers and the family. Multiples of 4 bytes, 40 at most. */
+export interface SynAckOptions {
+  readonly guise4: Uint8Array;
+  readonly guise6: Uint8Array;
+  readonly phantun: Uint8Array;
+}
+
+export interface EngineEvents {
+  /** Of an established flow: a RST that is valid, or a FIN. Of none: whatever the data plane does not answer itself. */
+  segment(segment: Segment): void;
+  /** The ACK, or data behind it, that completes a handshake which `listen` has the data plane answer. */
+  opening(segment: Segment, phantun: boolean): void;
+  /** `payload` is the receiver's to keep. */
+  datagram(flow: number, payload: Uint8Array): void;
+  peer(peer: UdpPeer): void;
+  /** The owner has the flow in its table: no later segment of it comes as unknown. */
+  attached(flow: number): void;
+  /** The device of a worker is gone: nothing can be sent or received through it any more. */
+  deviceGone(): void;
+}
+
+/** Of one flow, in datagrams and bytes unless said. */
+export interface FlowCounters {
+  receivedDatagrams: number;
+  receivedBytes: number;
+  /** Reads of the device that they came in: merged segments count once. */
+  receivedBatches: number;
+  receivedDrops: number;
+  /** Segments of any kind with data or not. */
+  receivedSegments: number;
+  sentDatagrams: number;
+  sentBytes: number;
+  /** Writes to the device that they left in. */
+  sentBatches: number;
+  sentDrops: number;
+}
+
+/** SND.NXT, RCV.NXT and the last SEG.ACK of RFC 9293 §3.3.1. */
+export interface FlowNumbers {
+  sendNext: number;
+  receiveNext: number;
+  peerAck: number;
+}
+
+export interface EngineCounters {
+  /** Datagrams and packets that were not passed on, by reason; reasons that never occurred are left out. */
+  dropped: Record<string, number>;
+  deviceReads: number;
+  deviceWrites: number;
+  /** Offloads turned off because the kernel refused them. */
+  segmentationFallbacks: number;
+  synsAnswered: number;
+  /** ACKs that answered keepalives, and segments with numbers that the peer would not send (RFC 5961). */
+  challenges: number;
+  /** Bytes that wait now for a connection, or for a reader. */
+  waitingBytes: number;
+}
