@@ -73,9 +73,7 @@ const phantun: Contender = {
   name: 'phantun',
   tuning: 'as its README says: NAT by nftables, one queue and thread a core (its default)',
   missing: () =>
-    isProgram(`${phantunFolder}/client`)
-      ? undefined
-      : 'PHANTUN_BIN names no folder with its client and server',
+    isProgram(`${phantunFolder}/client`) ? undefined : 'PHANTUN_BIN names no folder with its client and server',
   async start(rig) {
     const folder = phantunFolder;
     const env = { RUST_LOG: 'error' };
@@ -93,13 +91,29 @@ const phantun: Contender = {
 
 const udp2raw: Contender = {
   name: 'udp2raw',
-  tuning: 'faketcp, no cipher, no authentication, no replay check, its own iptables rules (-a), --fix-gro, largest buffers',
+  tuning:
+    'faketcp, no cipher, no authentication, no replay check, its own iptables rules (-a), --fix-gro, largest buffers',
   missing: needs('udp2raw', 'UDP2RAW'),
   async start(rig) {
     const program = find('udp2raw', 'UDP2RAW')!;
     const options = [
-      '-k', 'key', '--raw-mode', 'faketcp', '--cipher-mode', 'none', '--auth-mode', 'none', '--disable-anti-replay',
-      '-a', '--fix-gro', '--sock-buf', '10240', '--force-sock-buf', '--disable-color', '--mtu-warn', '1500',
+      '-k',
+      'key',
+      '--raw-mode',
+      'faketcp',
+      '--cipher-mode',
+      'none',
+      '--auth-mode',
+      'none',
+      '--disable-anti-replay',
+      '-a',
+      '--fix-gro',
+      '--sock-buf',
+      '10240',
+      '--force-sock-buf',
+      '--disable-color',
+      '--mtu-warn',
+      '1500',
     ];
     const server = rig.server.start(program, ['-s', '-l', '10.0.2.2:4567', '-r', THROUGH.bind, ...options]);
     await server.waitFor(/now listening/);
@@ -116,7 +130,10 @@ const mimic: Contender = {
   async start(rig) {
     const program = find('mimic', 'MIMIC')!;
     const programs: RunningProgram[] = [];
-    for (const [host, filter] of [[rig.client, 'remote=10.0.2.2:7000'], [rig.server, 'local=10.0.2.2:7000']] as const) {
+    for (const [host, filter] of [
+      [rig.client, 'remote=10.0.2.2:7000'],
+      [rig.server, 'local=10.0.2.2:7000'],
+    ] as const) {
       await host.run('ethtool', ['-K', 'eth0', 'tx', 'off']);
       const running = host.start(program, ['run', '-f', filter, 'eth0']);
       await running.waitFor(/successfully deployed|deployed/i);

@@ -20,7 +20,9 @@ function indent(lines: readonly string[]): void {
 function progress(fraction: number): void {
   if (!process.stdout.isTTY) return;
   const done = Math.round(fraction * 40);
-  process.stdout.write(`\x1b[2K\r            [${'#'.repeat(done)}${'.'.repeat(40 - done)}] ${Math.round(fraction * 100)} %`);
+  process.stdout.write(
+    `\x1b[2K\r            [${'#'.repeat(done)}${'.'.repeat(40 - done)}] ${Math.round(fraction * 100)} %`,
+  );
 }
 
 /** Median round trip in milliseconds, as ping says. */
@@ -70,23 +72,40 @@ async function show(rig: Rig): Promise<void> {
   say('WireGuard twice: through guise (10.9.0.0/24) and straight over UDP (10.8.0.0/24)');
   await rig.client.run('ping', ['-c', '1', '10.9.0.2']);
   await rig.client.run('ping', ['-c', '1', '10.8.0.2']);
-  indent((await rig.client.run('wg', ['show', through.interfaces[0]])).trim().split('\n').filter((line) => !/key/.test(line)));
+  indent(
+    (await rig.client.run('wg', ['show', through.interfaces[0]]))
+      .trim()
+      .split('\n')
+      .filter((line) => !line.includes('key')),
+  );
 
   say('what the router sees of it:');
   await capture.waitFor(/length [1-9]/);
-  indent(capture.output.split('\n').filter((line) => line.includes('Flags')).slice(0, 8).map((line) => line.slice(18, 130)));
+  indent(
+    capture.output
+      .split('\n')
+      .filter((line) => line.includes('Flags'))
+      .slice(0, 8)
+      .map((line) => line.slice(18, 130)),
+  );
   await capture.stop('SIGINT');
 
   say(`sending a file of ${FILE >> 20} MiB through WireGuard through guise`);
   const file = await transferFile({
-    from: rig.client, to: rig.server, address: '10.9.0.2', bytes: FILE, onProgress: progress,
+    from: rig.client,
+    to: rig.server,
+    address: '10.9.0.2',
+    bytes: FILE,
+    onProgress: progress,
   });
   if (file.sent !== file.received) throw new Error(`the file came out changed: ${file.sent} became ${file.received}`);
   say(`received unchanged in ${file.seconds.toFixed(1)} s: sha256 ${file.received.slice(0, 32)}…`);
 
   say('round trips and throughput, twice in turns');
-  const rows = { straight: { address: '10.8.0.2', rtt: [] as number[], rate: [] as number[] },
-    guise: { address: '10.9.0.2', rtt: [] as number[], rate: [] as number[] } };
+  const rows = {
+    straight: { address: '10.8.0.2', rtt: [] as number[], rate: [] as number[] },
+    guise: { address: '10.9.0.2', rtt: [] as number[], rate: [] as number[] },
+  };
   for (let round = 0; round < 2; round++) {
     for (const row of Object.values(rows)) {
       row.rtt.push(await roundTrip(rig.client, row.address));

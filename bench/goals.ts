@@ -18,7 +18,11 @@ interface Term {
   readonly profile?: Profile;
 }
 
-const of = (contender: string, figure: FigureId, profile: Profile = 'tso'): Term => ({ of: contender, figure, profile });
+const of = (contender: string, figure: FigureId, profile: Profile = 'tso'): Term => ({
+  of: contender,
+  figure,
+  profile,
+});
 const guise = (figure: FigureId, profile: Profile = 'tso'): Term => of(GUISE, figure, profile);
 const straight = (figure: FigureId, profile: Profile = 'tso'): Term => of(STRAIGHT_UDP, figure, profile);
 
@@ -32,7 +36,8 @@ function ratio(title: string, a: Term, b: Term, goal: number, atLeast = true): G
 }
 
 function above(title: string, other: string, goal: number): Goal {
-  const values = (results: Results): number[] => pairs(results, guise('roundTrip'), of(other, 'roundTrip'), (x, y) => x - y);
+  const values = (results: Results): number[] =>
+    pairs(results, guise('roundTrip'), of(other, 'roundTrip'), (x, y) => x - y);
   return { title, goal, atLeast: false, digits: 0, values };
 }
 

@@ -4,7 +4,15 @@ import type { RigOptions } from '../test/net/rig.js';
 import { GUISE, NO_OFFLOAD, ONE_RELAY, STRAIGHT_UDP, TWO_RELAYS } from './contenders.js';
 import { library } from './library_measure.js';
 import {
-  flood, flowSetUp, idle, kernelTcp, openFlows, roundTrips, throughWireGuard, type Flood, type Track,
+  flood,
+  flowSetUp,
+  idle,
+  kernelTcp,
+  openFlows,
+  roundTrips,
+  throughWireGuard,
+  type Flood,
+  type Track,
 } from './measures.js';
 
 /** The paths between client and server. */
@@ -87,15 +95,14 @@ export interface Heat {
 }
 
 const EVERY = ['tso', 'noTso', 'jumbo', 'strict'] as const;
-const goodputOf = (id: FigureId) => (result: Flood): Values => ({ [id]: result.goodput });
-const kiloRateOf = (id: FigureId) => (result: Flood): Values => ({ [id]: result.rate / 1000 });
+const goodputOf =
+  (id: FigureId) =>
+  (result: Flood): Values => ({ [id]: result.goodput });
+const kiloRateOf =
+  (id: FigureId) =>
+  (result: Flood): Values => ({ [id]: result.rate / 1000 });
 
-function flooding(
-  name: string,
-  flags: string,
-  take: (result: Flood) => Values,
-  more: Partial<Heat> = {},
-): Heat {
+function flooding(name: string, flags: string, take: (result: Flood) => Values, more: Partial<Heat> = {}): Heat {
   return { name, profiles: ['tso'], run: async (track) => take(await flood(track, flags)), ...more };
 }
 
@@ -119,7 +126,7 @@ function losing(percent: 50 | 80 | 90 | 100, more: Partial<Heat> = {}): Heat {
     profiles: ['tso'],
     run: async (track, { straightRate }) => {
       const { loss } = await flood(track, `--rate ${Math.round((straightRate * percent) / 100)}`);
-      return { [`loss${percent}`]: Math.max(0, loss) * 100 } as Values;
+      return { [`loss${percent}`]: Math.max(0, loss) * 100 };
     },
     ...more,
   };
@@ -136,9 +143,15 @@ export const HEATS: readonly Heat[] = [
       return { plain: result.goodput, plainCost: result.machinePerGb };
     },
   },
-  flooding('UDP_SEGMENT sender', '--gso', (result) => ({
-    segmented: result.goodput, segmentedCost: result.machinePerGb,
-  }), { profiles: EVERY, quick: 'everybody' }),
+  flooding(
+    'UDP_SEGMENT sender',
+    '--gso',
+    (result) => ({
+      segmented: result.goodput,
+      segmentedCost: result.machinePerGb,
+    }),
+    { profiles: EVERY, quick: 'everybody' },
+  ),
   {
     name: 'kernel TCP',
     profiles: EVERY,
@@ -156,9 +169,15 @@ export const HEATS: readonly Heat[] = [
   crowd('10 000 flows', 10_000, 'flows10000'),
   flooding('64 bytes', '--size 64', kiloRateOf('small'), { quick: 'compared' }),
   flooding('Internet mix', '--size imix', kiloRateOf('imix'), { quick: 'compared' }),
-  flooding('40 000 datagrams/s', '--rate 40000', (result) => ({
-    cost: result.machinePerGb, ownCost: result.processesPerGb,
-  }), { quick: 'everybody' }),
+  flooding(
+    '40 000 datagrams/s',
+    '--rate 40000',
+    (result) => ({
+      cost: result.machinePerGb,
+      ownCost: result.processesPerGb,
+    }),
+    { quick: 'everybody' },
+  ),
   // What iperf3 does unless told: its --pacing-timer is 1000 µs.
   flooding('40 000 datagrams/s in bursts', '--rate 40000 --tick 1000', (result) => ({
     burstyOwnCost: result.processesPerGb,
@@ -185,7 +204,12 @@ export const HEATS: readonly Heat[] = [
       return { loadedRoundTrip: p50, loadedRoundTrip99: p99, loadedRoundTrip999: p999 };
     },
   },
-  { name: 'set-up of a flow', profiles: ['tso'], fresh: true, run: async (track) => ({ setUp: await flowSetUp(track) }) },
+  {
+    name: 'set-up of a flow',
+    profiles: ['tso'],
+    fresh: true,
+    run: async (track) => ({ setUp: await flowSetUp(track) }),
+  },
   {
     name: 'new flows',
     profiles: ['tso'],
@@ -202,7 +226,9 @@ export const HEATS: readonly Heat[] = [
       await openFlows(track, 1000);
       const some = await idle(track, 1);
       return {
-        idleMemory: none.resident / 1024, idleCpu: none.cpu * 100, flowMemory: (some.resident - none.resident) / 1000,
+        idleMemory: none.resident / 1024,
+        idleCpu: none.cpu * 100,
+        flowMemory: (some.resident - none.resident) / 1000,
       };
     },
   },

@@ -15,8 +15,13 @@ async function openStack(role: 'client' | 'server'): Promise<{ stack: Stack; clo
   const net = role === 'client' ? '192.168.200' : '192.168.201';
   const stack = await Stack.open({ device: { queues: 1 }, addresses: [`${net}.2`] });
   const network = await setUpHostNetwork({
-    role, tun: stack.interfaceName!, addresses: { local4: `${net}.1`, peer4: `${net}.2` }, mtu: 1500, firewall: true,
-    warn: console.warn, ...(role === 'server' ? { port: PORT } : {}),
+    role,
+    tun: stack.interfaceName!,
+    addresses: { local4: `${net}.1`, peer4: `${net}.2` },
+    mtu: 1500,
+    firewall: true,
+    warn: console.warn,
+    ...(role === 'server' ? { port: PORT } : {}),
   });
   const close = async (): Promise<void> => {
     await stack.close();

@@ -124,7 +124,9 @@ async function race(plan: Plan, signal: AbortSignal): Promise<Report> {
       const minutesLeft = (((Date.now() - began) / done) * (all.length * plan.rounds - done)) / 60_000;
       const left = done === 0 ? '?' : `${Math.ceil(minutesLeft)} min`;
       bar.update(done, {
-        left, round: round + 1, what: `${entry.contender.name}, ${entry.heat.name}, ${PROFILES[entry.profile].title}`,
+        left,
+        round: round + 1,
+        what: `${entry.contender.name}, ${entry.heat.name}, ${PROFILES[entry.profile].title}`,
       });
       const context: Context = {
         get straightRate() {
@@ -160,7 +162,10 @@ async function main(signal: AbortSignal): Promise<void> {
     .options({
       quick: { type: 'boolean', default: false, describe: 'the main figures within three minutes' },
       rounds: {
-        type: 'number', requiresArg: true, describe: 'how often each has its turn', defaultDescription: '5, quick 3',
+        type: 'number',
+        requiresArg: true,
+        describe: 'how often each has its turn',
+        defaultDescription: '5, quick 3',
       },
       only: { type: 'string', requiresArg: true, describe: 'only heats whose name matches this regular expression' },
     })
@@ -179,7 +184,10 @@ async function main(signal: AbortSignal): Promise<void> {
   process.stdout.write(terminalReport(report));
   const folder = fileURLToPath(new URL('../../bench/', import.meta.url));
   writeFileSync(`${folder}report.html`, htmlReport(report));
-  writeFileSync(`${folder}report.jsonl`, report.results.samples.map((sample) => `${JSON.stringify(sample)}\n`).join(''));
+  writeFileSync(
+    `${folder}report.jsonl`,
+    report.results.samples.map((sample) => `${JSON.stringify(sample)}\n`).join(''),
+  );
   let written = 'bench/report.html, bench/report.jsonl';
   if (!args.quick && !args.only) {
     mkdirSync(`${folder}charts`, { recursive: true });

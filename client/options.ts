@@ -19,15 +19,22 @@ export async function clientOptions(
     keepalive: TUNNEL.number('seconds without traffic until the server is probed, at the latest; 0 for never', {
       default: 25,
     }),
-    'dead-after': TUNNEL.number('seconds of silence from a server that is sent datagrams until it is probed and, '
-      + 'unless it answers, connected to anew', { default: 5 }),
+    'dead-after': TUNNEL.number(
+      'seconds of silence from a server that is sent datagrams until it is probed and, ' +
+        'unless it answers, connected to anew',
+      { default: 5 },
+    ),
     profile: TUNNEL.choice("the server's kind; auto finds out", ['auto', 'guise', 'phantun'], 'auto'),
   })
-    .usage('$0 --local IP:PORT --remote HOST:PORT\n\n'
-      + 'Takes UDP datagrams and sends each as one TCP segment to a guise or phantun server.')
+    .usage(
+      '$0 --local IP:PORT --remote HOST:PORT\n\n' +
+        'Takes UDP datagrams and sends each as one TCP segment to a guise or phantun server.',
+    )
     .example('$0 -l 127.0.0.1:51820 -r vpn.example.net:443', 'in wg0.conf: Endpoint = 127.0.0.1:51820')
-    .epilogue('Give WireGuard MTU = 1428 on both ends (1408 over IPv6).\n'
-      + 'Any flag can come from the environment: --idle-timeout 60 is GUISE_IDLE_TIMEOUT=60.')
+    .epilogue(
+      'Give WireGuard MTU = 1428 on both ends (1408 over IPv6).\n' +
+        'Any flag can come from the environment: --idle-timeout 60 is GUISE_IDLE_TIMEOUT=60.',
+    )
     .parseAsync();
   return {
     ...sharedOptions(parsed, TUN, signal),

@@ -56,8 +56,7 @@ const MENDS: Record<string, Record<string, string>> = {
   TUNSETIFF: {
     EPERM: 'No right to create a TUN interface; run as root or give the process CAP_NET_ADMIN.',
     EBUSY: 'The TUN interface is in use by another process; choose another name with --tun.',
-    EINVAL:
-      'The kernel refuses this TUN interface: the name may be that of another kind; choose another with --tun.',
+    EINVAL: 'The kernel refuses this TUN interface: the name may be that of another kind; choose another with --tun.',
     ENAMETOOLONG: 'The name of a TUN interface has at most 15 bytes; choose a shorter one with --tun.',
   },
   open: {

@@ -7,11 +7,25 @@ const stackTest = fileURLToPath(new URL('stack/stack.test.js', import.meta.url))
 // Node-API keeps its promise: the addon that was built once runs everywhere.
 for (const version of [20, 22, 24]) {
   const npx = (args: string[]) =>
-    spawnSync('npx', ['--yes', '--package', `node@${version}`, 'node', ...args], { encoding: 'utf8', timeout: 240_000 });
+    spawnSync('npx', ['--yes', '--package', `node@${version}`, 'node', ...args], {
+      encoding: 'utf8',
+      timeout: 240_000,
+    });
   const found = npx(['--version']).stdout.trim().split('\n').at(-1) ?? '';
   const skip = found.startsWith(`v${version}.`) ? false : `npm gives no Node ${version} here`;
-  t.test(`the same addon passes the device tests under Node ${version} (${found})`, { skip, timeout: 120_000 }, async (t) => {
-    const { status, stdout } = npx([stackTest]);
-    t.equal(status, 0, stdout.split('\n').filter((line) => /not ok/.test(line)).join('\n'));
-  });
+  t.test(
+    `the same addon passes the device tests under Node ${version} (${found})`,
+    { skip, timeout: 120_000 },
+    async (t) => {
+      const { status, stdout } = npx([stackTest]);
+      t.equal(
+        status,
+        0,
+        stdout
+          .split('\n')
+          .filter((line) => line.includes('not ok'))
+          .join('\n'),
+      );
+    },
+  );
 }

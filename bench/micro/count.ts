@@ -35,7 +35,9 @@ export function noCallgrind(): string | undefined {
 /** Of so many repetitions, everything before them included. */
 function collect(step: string, times: number): number {
   const { stderr, status } = spawnSync(
-    'valgrind', ['--tool=callgrind', '--callgrind-out-file=/dev/null', program, step, `${times}`], { encoding: 'utf8' },
+    'valgrind',
+    ['--tool=callgrind', '--callgrind-out-file=/dev/null', program, step, `${times}`],
+    { encoding: 'utf8' },
   );
   const collected = /Collected\s*:\s*(\d+)/.exec(stderr)?.[1];
   if (status !== 0 || collected === undefined) throw new Error(`callgrind failed: ${stderr}`);

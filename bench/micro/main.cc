@@ -1,4 +1,5 @@
-// The steps of the data path one by one, each run so many times: for instruction counts under callgrind, or for a clock.
+// The steps of the data path one by one, each run so many times: for instruction counts under callgrind, or for a
+// clock.
 #include <fcntl.h>
 
 #include <chrono>
@@ -10,14 +11,14 @@
 #include <string>
 #include <vector>
 
-#include "plane/event_queue.h"
-#include "wire/checksum.h"
-#include "wire/segment.h"
 #include "io/packet_device.h"
 #include "io/segment_run.h"
+#include "plane/event_queue.h"
 #include "plane/syn_cookie.h"
 #include "plane/tuple_table.h"
 #include "plane/verdict.h"
+#include "wire/checksum.h"
+#include "wire/segment.h"
 
 using namespace guise;
 

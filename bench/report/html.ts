@@ -26,20 +26,27 @@ function table(head: readonly string[], rows: readonly (readonly string[])[]): s
 
 export function htmlReport(report: Report): string {
   const goals = judgedGoals(report).map(({ goal, median, spread, verdict }) => [
-    escape(goal.title), median.toFixed(goal.digits), spread.map((value) => value.toFixed(goal.digits)).join(' to '),
-    `${goal.atLeast ? '≥' : '≤'} ${goal.goal}`, `<span class="${verdict}">${verdict}</span>`,
+    escape(goal.title),
+    median.toFixed(goal.digits),
+    spread.map((value) => value.toFixed(goal.digits)).join(' to '),
+    `${goal.atLeast ? '≥' : '≤'} ${goal.goal}`,
+    `<span class="${verdict}">${verdict}</span>`,
   ]);
   const figures = tables(report).map(({ profile, title, unit, digits, rows }) => {
     const body = rows.map(({ contender, median, least, most, ratio }) => [
-      escape(contender), median.toFixed(digits), `${least.toFixed(digits)} to ${most.toFixed(digits)}`, ratio?.toFixed(2) ?? '',
+      escape(contender),
+      median.toFixed(digits),
+      `${least.toFixed(digits)} to ${most.toFixed(digits)}`,
+      ratio?.toFixed(2) ?? '',
     ]);
     const heading = escape(`${title} (${PROFILES[profile].title})`);
     return `<details><summary>${heading}</summary>${table(['', unit, 'spread', '/ straight UDP'], body)}</details>`;
   });
   const absent = [
     ...report.missing.map(({ name, reason }) => `<li>${escape(name)}: ${escape(reason)}</li>`),
-    ...report.results.failures.map(({ contender, heat, reason }) =>
-      `<li>${escape(contender)} failed in “${escape(heat)}”: ${escape(reason)}</li>`),
+    ...report.results.failures.map(
+      ({ contender, heat, reason }) => `<li>${escape(contender)} failed in “${escape(heat)}”: ${escape(reason)}</li>`,
+    ),
   ];
   return `<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
@@ -49,11 +56,16 @@ export function htmlReport(report: Report): string {
 <h2>Goals</h2>
 ${table(["medians of the rounds' ratios", '', 'spread', 'goal', ''], goals)}
 <h2>Charts</h2>
-${charts(report).map(({ svg }) => `<figure>${svg}</figure>`).join('\n')}
+${charts(report)
+  .map(({ svg }) => `<figure>${svg}</figure>`)
+  .join('\n')}
 <h2>All figures</h2>
 ${figures.join('\n')}
 <h2>How each was set up</h2>
-${table(['', ''], report.contenders.map(({ name, tuning }) => [escape(name), escape(tuning)]))}
+${table(
+  ['', ''],
+  report.contenders.map(({ name, tuning }) => [escape(name), escape(tuning)]),
+)}
 ${absent.length > 0 ? `<h2>Not raced</h2><ul>${absent.join('')}</ul>` : ''}
 </html>
 `;

@@ -78,7 +78,9 @@ export function noise({ results, stolen }: Report): string {
 }
 
 export function subject({ machine, results, secondsEach }: Report): string {
-  return `${results.rounds} interleaved rounds of ${secondsEach} s each on ${machine.cores} cores (${machine.processor}), `
-    + `Linux ${machine.kernel}, ${machine.distribution}, Node ${machine.node}; `
-    + 'client, NAT router and server in namespaces on the same cores, 1400 bytes unless said';
+  return (
+    `${results.rounds} interleaved rounds of ${secondsEach} s each on ${machine.cores} cores (${machine.processor}), ` +
+    `Linux ${machine.kernel}, ${machine.distribution}, Node ${machine.node}; ` +
+    'client, NAT router and server in namespaces on the same cores, 1400 bytes unless said'
+  );
 }

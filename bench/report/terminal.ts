@@ -9,15 +9,21 @@ export function terminalReport(report: Report): string {
   const parts = [subject(report), noise(report)];
   for (const { profile, title, unit, digits, rows } of tables(report)) {
     const lines = rows.map(({ contender, median, least, most, ratio }) => [
-      contender, median.toFixed(digits), `${least.toFixed(digits)} to ${most.toFixed(digits)}`, ratio?.toFixed(2) ?? '',
+      contender,
+      median.toFixed(digits),
+      `${least.toFixed(digits)} to ${most.toFixed(digits)}`,
+      ratio?.toFixed(2) ?? '',
     ]);
     parts.push(`${title} (${PROFILES[profile].title})\n${terminalTable(['', unit, 'spread', '/ straight'], lines)}`);
   }
   const goals = judgedGoals(report).map(({ goal, median, spread, verdict }) => [
-    goal.title, median.toFixed(goal.digits), spread.map((value) => value.toFixed(goal.digits)).join(' to '),
-    `${goal.atLeast ? '>=' : '<='} ${goal.goal}`, MARKS[verdict],
+    goal.title,
+    median.toFixed(goal.digits),
+    spread.map((value) => value.toFixed(goal.digits)).join(' to '),
+    `${goal.atLeast ? '>=' : '<='} ${goal.goal}`,
+    MARKS[verdict],
   ]);
-  parts.push(terminalTable(['goals: medians of the rounds\' ratios', '', 'spread', 'goal', ''], goals));
+  parts.push(terminalTable(["goals: medians of the rounds' ratios", '', 'spread', 'goal', ''], goals));
   for (const { name, reason } of report.missing) parts.push(`not raced: ${name}, ${reason}`);
   for (const { contender, heat, profile, reason } of report.results.failures) {
     parts.push(`failed: ${contender} in "${heat}" (${PROFILES[profile].title}): ${reason}`);

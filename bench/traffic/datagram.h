@@ -86,8 +86,8 @@ inline Checked check_datagram(const uint8_t* data, size_t size, bool verify) {
   std::memcpy(&result.sent_at, data + 8, 8);
   std::memcpy(&check, data + 16, 8);
   result.labelled = true;
-  result.good = check == mix(result.label * 31 + size) &&
-                (!verify || filled(data + kHeader, size - kHeader, result.label));
+  result.good =
+      check == mix(result.label * 31 + size) && (!verify || filled(data + kHeader, size - kHeader, result.label));
   return result;
 }
 

@@ -10,9 +10,9 @@
 #include <thread>
 #include <vector>
 
+#include "socket.h"
 #include "wire/bytes.h"
 #include "wire/checksum.h"
-#include "socket.h"
 
 namespace traffic {
 
@@ -22,7 +22,7 @@ struct FloodPlan {
   uint32_t source = 0;       // in network order; 0: a random one of 10.64.0.0/10, four million, for each segment
   uint16_t source_port = 0;  // 0: random
   double seconds = 1;
-  uint64_t rate = 0;         // segments a second, 0: flat out
+  uint64_t rate = 0;  // segments a second, 0: flat out
 };
 
 class Flood {

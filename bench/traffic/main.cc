@@ -1,8 +1,8 @@
 // Load generator and sink for tests and benchmarks: one JSON line on standard output tells what came.
+#include <poll.h>
 #include <csignal>
 #include <map>
 #include <optional>
-#include <poll.h>
 
 #include "flood.h"
 #include "receiver.h"
@@ -139,8 +139,10 @@ std::optional<double> await_answer(int fd, uint64_t label, uint64_t deadline, ui
     const ssize_t got = ::recv(fd, buffer.data(), buffer.size(), MSG_DONTWAIT);
     if (got < 0) continue;
     const Checked checked = check_datagram(buffer.data(), static_cast<size_t>(got), true);
-    if (!checked.good || flow_of(checked.label) != flow_of(label)) ++wrong;
-    else if (checked.label == label) return static_cast<double>(now_ns() - checked.sent_at) * 1e-3;
+    if (!checked.good || flow_of(checked.label) != flow_of(label))
+      ++wrong;
+    else if (checked.label == label)
+      return static_cast<double>(now_ns() - checked.sent_at) * 1e-3;
   }
   return std::nullopt;
 }
@@ -171,8 +173,10 @@ int run_ping(const Flags& flags) {
     for (size_t flow = 0; flow < flows; ++flow) {
       const uint64_t label = label_of(flow, round) | kWantsAnswer;
       const std::optional<double> time = await_answer(sockets[flow], label, deadline, wrong);
-      if (time) times.push_back(*time);
-      else ++lost;
+      if (time)
+        times.push_back(*time);
+      else
+        ++lost;
     }
     if (interval.count() > 0) std::this_thread::sleep_for(interval);
   }
@@ -209,14 +213,15 @@ int run_relay(const Flags& flags) {
     if (::poll(polls, 2, 100) <= 0) continue;
     if (polls[0].revents) {
       peer_size = sizeof peer;
-      const ssize_t got = ::recvfrom(near, buffer.data(), buffer.size(), MSG_DONTWAIT,
-                                     reinterpret_cast<sockaddr*>(&peer), &peer_size);
+      const ssize_t got =
+          ::recvfrom(near, buffer.data(), buffer.size(), MSG_DONTWAIT, reinterpret_cast<sockaddr*>(&peer), &peer_size);
       if (got >= 0) (void)!::send(far, buffer.data(), static_cast<size_t>(got), 0);
     }
     if (polls[1].revents) {
       const ssize_t got = ::recv(far, buffer.data(), buffer.size(), MSG_DONTWAIT);
       if (got >= 0) {
-        (void)::sendto(near, buffer.data(), static_cast<size_t>(got), 0, reinterpret_cast<const sockaddr*>(&peer), peer_size);
+        (void)::sendto(near, buffer.data(), static_cast<size_t>(got), 0, reinterpret_cast<const sockaddr*>(&peer),
+                       peer_size);
       }
     }
   }

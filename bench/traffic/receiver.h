@@ -67,7 +67,8 @@ class Receiver {
     while (!stop) {
       for (size_t i = 0; i < kBatch; ++i) {
         vectors[i] = {&buffer_[i * 65536], 65536};
-        messages[i].msg_hdr = {&sources[i], sizeof sources[i], &vectors[i], 1, controls[i].data(), controls[i].size(), 0};
+        messages[i].msg_hdr = {
+            &sources[i], sizeof sources[i], &vectors[i], 1, controls[i].data(), controls[i].size(), 0};
       }
       const int got = ::recvmmsg(fd_, messages.data(), kBatch, MSG_WAITFORONE, nullptr);
       const uint64_t now = now_ns();
@@ -126,9 +127,14 @@ class Receiver {
     const size_t flow = flow_of(checked.label);
     if (flow >= arrivals_.size()) arrivals_.resize(flow + 1);
     switch (arrivals_[flow].take(sequence_of(checked.label))) {
-      case Arrivals::Kind::kNext: break;
-      case Arrivals::Kind::kLate: ++result_.reordered; break;
-      case Arrivals::Kind::kTwice: ++result_.duplicated; break;
+      case Arrivals::Kind::kNext:
+        break;
+      case Arrivals::Kind::kLate:
+        ++result_.reordered;
+        break;
+      case Arrivals::Kind::kTwice:
+        ++result_.duplicated;
+        break;
     }
   }
 

@@ -13,11 +13,11 @@ namespace traffic {
 
 struct SendPlan {
   uint64_t count = UINT64_MAX;
-  double seconds = 0;  // 0: by count
-  uint64_t rate = 0;   // datagrams a second, 0: flat out
+  double seconds = 0;                  // 0: by count
+  uint64_t rate = 0;                   // datagrams a second, 0: flat out
   std::chrono::microseconds tick{50};  // of a rate: how often it sends what is due
   Sizes sizes;
-  size_t burst = 64;   // datagrams of one socket before the next has its turn
+  size_t burst = 64;  // datagrams of one socket before the next has its turn
   bool gso = false;
   bool verify = true;
   std::chrono::milliseconds warm{0};  // after the first datagram of each socket: what is on the way sets up its flows
@@ -31,7 +31,12 @@ struct Sent {
 class Sender {
  public:
   Sender(const std::vector<int>& sockets, const SendPlan& plan)
-      : sockets_(sockets), plan_(plan), buffer_(kBatch * 65536), vectors_(kBatch), messages_(kBatch), next_(sockets.size()) {
+      : sockets_(sockets),
+        plan_(plan),
+        buffer_(kBatch * 65536),
+        vectors_(kBatch),
+        messages_(kBatch),
+        next_(sockets.size()) {
     for (size_t i = 0; i < kBatch; ++i) {
       messages_[i].msg_hdr = {};
       messages_[i].msg_hdr.msg_iov = &vectors_[i];
@@ -94,8 +99,10 @@ class Sender {
     }
     for (size_t done = 0; done < count;) {
       const int result = ::sendmmsg(sockets_[flow], &messages_[done], static_cast<unsigned>(count - done), 0);
-      if (result > 0) done += static_cast<size_t>(result);
-      else check_errno();
+      if (result > 0)
+        done += static_cast<size_t>(result);
+      else
+        check_errno();
     }
     return bytes;
   }

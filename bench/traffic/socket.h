@@ -22,9 +22,7 @@ namespace traffic {
   std::exit(1);
 }
 
-inline uint64_t now_ns() {
-  return static_cast<uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count());
-}
+inline uint64_t now_ns() { return static_cast<uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count()); }
 
 struct SocketAddress {
   sockaddr_storage storage{};

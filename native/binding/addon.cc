@@ -7,11 +7,11 @@
 #include <cerrno>
 #include <memory>
 
+#include "host/ruleset_generation.h"
+#include "io/tun_device.h"
 #include "plane/engine.h"
 #include "process/privileges.h"
-#include "host/ruleset_generation.h"
 #include "process/system_call_filter.h"
-#include "io/tun_device.h"
 
 namespace guise {
 namespace {

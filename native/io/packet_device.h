@@ -8,10 +8,10 @@
 #include <cstdint>
 #include <span>
 
-#include "plane/counters.h"
-#include "wire/segment.h"
 #include "io/segment_run.h"
 #include "io/unique_fd.h"
+#include "plane/counters.h"
+#include "wire/segment.h"
 
 namespace guise {
 

@@ -157,8 +157,7 @@ int UdpPort::send_once(const UdpTarget& target, iovec* vectors, size_t count, si
 
 void UdpPort::send(const UdpTarget& target, SegmentRun& run) {
   if (run.segments() > 1 && !segmentation_.load(std::memory_order_relaxed)) return send_each(target, run);
-  const int error =
-      send_once(target, run.vectors(), run.vector_count(), run.segments() > 1 ? run.segment_size() : 0);
+  const int error = send_once(target, run.vectors(), run.vector_count(), run.segments() > 1 ? run.segment_size() : 0);
   if (error == 0) return;
   if (run.segments() == 1) return count_failure(error, 1);
   switch (error) {

@@ -8,10 +8,10 @@
 #include <cstdint>
 #include <memory>
 
-#include "plane/counters.h"
-#include "wire/tuple.h"
 #include "io/segment_run.h"
 #include "io/unique_fd.h"
+#include "plane/counters.h"
+#include "wire/tuple.h"
 
 namespace guise {
 

@@ -15,36 +15,37 @@ inline void count(uint64_t& counter, uint64_t amount = 1) {
   std::atomic_ref(counter).fetch_add(amount, std::memory_order_relaxed);
 }
 
-// One flow: two cache lines, one per direction, so that two workers do not share one. src/native/engine.ts mirrors the order.
+// One flow: two cache lines, one per direction, so that two workers do not share one. src/native/engine.ts mirrors the
+// order.
 struct alignas(128) FlowCounters {
   // device -> UDP or JavaScript
   uint64_t received_datagrams;
   uint64_t received_bytes;
   uint64_t received_batches;
-  uint64_t receive_next;   // RCV.NXT, 32 bits
-  uint64_t ack_sent;       // the last ACK number sent, 32 bits
-  uint64_t peer_ack;       // the last ACK number received, 32 bits
+  uint64_t receive_next;  // RCV.NXT, 32 bits
+  uint64_t ack_sent;      // the last ACK number sent, 32 bits
+  uint64_t peer_ack;      // the last ACK number received, 32 bits
   uint64_t received_drops;
-  uint64_t received_any;   // segments of any kind: signs of life
+  uint64_t received_any;  // segments of any kind: signs of life
   // UDP or JavaScript -> device
   uint64_t sent_datagrams;
   uint64_t sent_bytes;
   uint64_t sent_batches;
-  uint64_t send_next;      // SND.NXT, 32 bits
+  uint64_t send_next;  // SND.NXT, 32 bits
   uint64_t sent_drops;
-  uint64_t life;           // how many flows have had this id: events say whose they are
+  uint64_t life;  // how many flows have had this id: events say whose they are
   uint64_t unused[2];
 };
 static_assert(sizeof(FlowCounters) == 128);
 
 // What belongs to no flow.
 struct EngineCounters {
-  uint64_t dropped[32];           // by DropReason
+  uint64_t dropped[32];  // by DropReason
   uint64_t device_reads;
   uint64_t device_writes;
   uint64_t segmentation_fallbacks;  // times that an offload was turned off because the kernel refused it
   uint64_t syns_answered;
-  uint64_t challenges;     // ACKs to segments that nobody who sees the connection would send (RFC 5961), and to keepalives
+  uint64_t challenges;  // ACKs to segments that nobody who sees the connection would send (RFC 5961), and to keepalives
   uint64_t waiting_bytes;  // a gauge: in the queues of all UDP peers and flows together
   uint64_t unused[26];
 };

@@ -29,7 +29,9 @@ class DatagramQueue {
 
   [[nodiscard]] bool empty() const { return !waiting_; }
   [[nodiscard]] size_t bytes() const { return bytes_; }
-  [[nodiscard]] uint64_t total() const { return std::atomic_ref(counters_.waiting_bytes).load(std::memory_order_relaxed); }
+  [[nodiscard]] uint64_t total() const {
+    return std::atomic_ref(counters_.waiting_bytes).load(std::memory_order_relaxed);
+  }
   [[nodiscard]] const Datagram& front() const { return waiting_->front(); }
 
   void push(std::span<const uint8_t> datagram) {

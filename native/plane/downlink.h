@@ -6,8 +6,8 @@
 #include <memory>
 #include <vector>
 
-#include "plane/passive_open.h"
 #include "io/segment_run.h"
+#include "plane/passive_open.h"
 #include "plane/worker_context.h"
 
 namespace guise {

@@ -25,9 +25,8 @@ Engine::Engine(Options options, std::function<void()> wake)
   }
   const uint64_t key = random_word();
   for (size_t i = 0; i < devices_.size(); ++i) {
-    workers_.push_back(
-        std::make_unique<Worker>(static_cast<uint8_t>(i), devices_, policy_, *counters_, cookies_, key, wake,
-                                 [this](uint16_t index) -> Worker& { return *workers_[index]; }));
+    workers_.push_back(std::make_unique<Worker>(static_cast<uint8_t>(i), devices_, policy_, *counters_, cookies_, key,
+                                                wake, [this](uint16_t index) -> Worker& { return *workers_[index]; }));
   }
 }
 
@@ -104,8 +103,7 @@ int Engine::open_flow(const FlowOptions& options) {
   counters.ack_sent = options.receive_next;
   counters.peer_ack = options.send_next;
   // Not make_shared: what `closing_` holds would keep all of its memory.
-  const std::shared_ptr<Flow> flow(
-      new Flow(options.tuple, id, options.owner, counters, counters_->engine()));
+  const std::shared_ptr<Flow> flow(new Flow(options.tuple, id, options.owner, counters, counters_->engine()));
   flow->push = options.push;
   flow->max_payload = options.max_payload;
   flow->send_next = options.send_next;
@@ -153,9 +151,8 @@ int Engine::splice_udp(uint32_t id, const Endpoint& remote, std::vector<Datagram
   if (error) return error;
   found->spliced = true;
   auto port = std::make_shared<UdpPort>(std::move(fd), true, policy_.offload, *counters_);
-  owner_of(*found).post([found, port, datagrams = std::move(datagrams)](Worker& worker) {
-    worker.splice_port(found, port, datagrams);
-  });
+  owner_of(*found).post(
+      [found, port, datagrams = std::move(datagrams)](Worker& worker) { worker.splice_port(found, port, datagrams); });
   return 0;
 }
 
@@ -173,9 +170,8 @@ void Engine::send_segment(size_t worker, const Tuple& tuple, uint32_t seq, uint3
 
 void Engine::send_control(uint32_t id, uint8_t flags, int64_t receive_next) {
   if (const std::shared_ptr<Flow> found = flow(id)) {
-    owner_of(*found).post([found, flags, receive_next](Worker& worker) {
-      worker.send_control(*found, flags, receive_next);
-    });
+    owner_of(*found).post(
+        [found, flags, receive_next](Worker& worker) { worker.send_control(*found, flags, receive_next); });
   }
 }
 

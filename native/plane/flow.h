@@ -6,11 +6,11 @@
 #include <memory>
 #include <mutex>
 
+#include "io/udp_port.h"
 #include "plane/counters.h"
 #include "plane/datagram_queue.h"
-#include "wire/segment.h"
-#include "io/udp_port.h"
 #include "plane/verdict.h"
+#include "wire/segment.h"
 
 namespace guise {
 
@@ -24,8 +24,8 @@ enum class Delivery : uint8_t {
 };
 
 struct Flow : std::enable_shared_from_this<Flow> {
-  // Milliseconds: probes of an honest peer come every 500 (src/fake_tcp/liveness.ts). A limit for all flows together would
-  // leave keepalives of some unanswered when others are busy with it, and tell strangers of them (CVE-2016-5696).
+  // Milliseconds: probes of an honest peer come every 500 (src/fake_tcp/liveness.ts). A limit for all flows together
+  // would leave keepalives of some unanswered when others are busy with it, and tell strangers of them (CVE-2016-5696).
   static constexpr uint32_t kChallengeInterval = 100;
 
   Flow(const Tuple& with_tuple, uint32_t with_id, uint16_t with_owner, FlowCounters& with_counters,

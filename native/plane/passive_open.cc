@@ -62,7 +62,7 @@ void PassiveOpen::answer_syn(const SegmentView& syn, const SynAckOptions& option
     refused_.add(isn);
     return context_.counters.drop(DropReason::kSynLimit);
   }
-  const auto& chosen = kind == SynKind::kPhantun          ? options.phantun
+  const auto& chosen = kind == SynKind::kPhantun         ? options.phantun
                        : syn.tuple.local.address.is_v4() ? options.guise4
                                                          : options.guise6;
   count(context_.counters.engine().syns_answered);

@@ -14,7 +14,7 @@ struct Peer : std::enable_shared_from_this<Peer> {
   uint32_t id = 0;
   std::shared_ptr<UdpPort> port;
   std::shared_ptr<Flow> flow;  // null while JavaScript opens one
-  DatagramQueue pending;  // sent before anything newer
+  DatagramQueue pending;       // sent before anything newer
 };
 
 }  // namespace guise

@@ -1,5 +1,5 @@
-// The ISN of a SYN-ACK: a keyed cookie over the tuple and a coarse clock (RFC 4987 §3.6). Nothing of a SYN is kept until
-// an ACK brings the cookie back. Its lowest bit remembers what kind of SYN it was.
+// The ISN of a SYN-ACK: a keyed cookie over the tuple and a coarse clock (RFC 4987 §3.6). Nothing of a SYN is kept
+// until an ACK brings the cookie back. Its lowest bit remembers what kind of SYN it was.
 #pragma once
 
 #include <array>

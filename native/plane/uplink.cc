@@ -133,8 +133,10 @@ void Uplink::queue(Peer& peer, std::span<const uint8_t> bytes, size_t segment_si
     for (; !peer.pending.empty() && !context_.has_room(peer.pending, datagram.size()); peer.pending.pop()) {
       context_.counters.drop(DropReason::kPendingFull);
     }
-    if (context_.has_room(peer.pending, datagram.size())) peer.pending.push(datagram);
-    else context_.counters.drop(DropReason::kPendingFull);
+    if (context_.has_room(peer.pending, datagram.size()))
+      peer.pending.push(datagram);
+    else
+      context_.counters.drop(DropReason::kPendingFull);
   }
 }
 

@@ -53,7 +53,8 @@ inline Verdict judge(const SegmentView& segment, const FlowNumbers& numbers) {
     return offset == 0 ? Verdict::kReset : in_window ? Verdict::kChallenge : Verdict::kOutOfWindow;
   }
   if (segment.flags & kSyn) return Verdict::kChallenge;
-  if (!(segment.flags & kAck) || !acknowledges_what_was_sent(segment.ack, numbers, kLateWindow)) return Verdict::kBadAck;
+  if (!(segment.flags & kAck) || !acknowledges_what_was_sent(segment.ack, numbers, kLateWindow))
+    return Verdict::kBadAck;
   const auto size = static_cast<uint32_t>(segment.payload.size());
   if (segment.flags & kFin) {
     // One that was answered already may come again.
@@ -64,7 +65,7 @@ inline Verdict judge(const SegmentView& segment, const FlowNumbers& numbers) {
   }
   if (size == 0) return offset < 0 ? Verdict::kChallenge : Verdict::kNothing;
   return in_window || (offset < 0 && offset >= -static_cast<int32_t>(kLateWindow)) ? Verdict::kDeliver
-                                                                                  : Verdict::kOutOfWindow;
+                                                                                   : Verdict::kOutOfWindow;
 }
 
 }  // namespace guise

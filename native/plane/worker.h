@@ -87,8 +87,8 @@ class Worker {
   std::vector<Command> commands_;
 
   std::unordered_map<UdpPort*, std::shared_ptr<UdpPort>> ports_;
-  std::vector<std::shared_ptr<Flow>> guarded_;        // window not open yet
-  std::vector<std::shared_ptr<void>> removed_;        // freed when no event of this round can name them any more
+  std::vector<std::shared_ptr<Flow>> guarded_;  // window not open yet
+  std::vector<std::shared_ptr<void>> removed_;  // freed when no event of this round can name them any more
 };
 
 }  // namespace guise

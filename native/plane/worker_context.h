@@ -7,10 +7,10 @@
 #include <unordered_map>
 #include <vector>
 
+#include "io/packet_device.h"
 #include "plane/counters.h"
 #include "plane/event_queue.h"
 #include "plane/flow.h"
-#include "io/packet_device.h"
 #include "plane/peer.h"
 #include "plane/tuple_table.h"
 
@@ -18,14 +18,14 @@ namespace guise {
 
 // Numbers that TypeScript decides; src/native/engine.ts documents them.
 struct Policy {
-  uint32_t ack_bytes = 1 << 20;       // a pure ACK after so much received without one
-  uint32_t ack_interval_ms = 200;     // … and after so long
-  uint32_t initial_window = 48 << 10; // bytes sent before the peer's first scaled window is seen
-  uint32_t queue_bytes = 1 << 20;     // per pending peer and per held flow
+  uint32_t ack_bytes = 1 << 20;          // a pure ACK after so much received without one
+  uint32_t ack_interval_ms = 200;        // … and after so long
+  uint32_t initial_window = 48 << 10;    // bytes sent before the peer's first scaled window is seen
+  uint32_t queue_bytes = 1 << 20;        // per pending peer and per held flow
   uint32_t all_queues_bytes = 64 << 20;  // of all of them together
-  uint32_t send_queue_bytes = 4 << 20;  // per flow that JavaScript writes
-  uint32_t max_peers = 65536;         // UDP peers per worker
-  bool offload = true;                // UDP_GRO and UDP_SEGMENT
+  uint32_t send_queue_bytes = 4 << 20;   // per flow that JavaScript writes
+  uint32_t max_peers = 65536;            // UDP peers per worker
+  bool offload = true;                   // UDP_GRO and UDP_SEGMENT
 };
 
 struct WorkerContext {

@@ -66,7 +66,8 @@ void on_signal(int, siginfo_t* info, void*) {
 class SignalOfEveryThread {
  public:
   SignalOfEveryThread() {
-    struct sigaction ours{}, before{};
+    struct sigaction ours {
+    }, before{};
     ours.sa_sigaction = on_signal;
     ours.sa_flags = SA_SIGINFO | SA_RESTART;
     ::sigaction(SIGRTMAX, &ours, &before);

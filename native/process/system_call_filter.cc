@@ -30,17 +30,53 @@ constexpr uint32_t kOtherAbi = 0;
 // Mounts, other processes, kernel code, namespaces, keys, the clock, the machine: large parts of the kernel that an
 // intruder would look for a way up in, with CAP_NET_ADMIN or without.
 constexpr uint32_t kRefused[] = {
-    SYS_mount, SYS_umount2, SYS_pivot_root, SYS_chroot, SYS_open_tree, SYS_move_mount, SYS_fsopen, SYS_fsconfig,
-    SYS_fsmount, SYS_fspick, SYS_quotactl, SYS_acct, SYS_swapon, SYS_swapoff,
-    SYS_open_by_handle_at, SYS_ptrace, SYS_process_vm_readv, SYS_process_vm_writev, SYS_kcmp, SYS_personality,
-    SYS_init_module, SYS_finit_module, SYS_delete_module, SYS_kexec_load, SYS_bpf, SYS_perf_event_open,
-    SYS_userfaultfd, SYS_io_uring_setup,
-    SYS_setns, SYS_unshare,
-    SYS_add_key, SYS_request_key, SYS_keyctl,
-    SYS_settimeofday, SYS_clock_settime, SYS_adjtimex, SYS_clock_adjtime,
-    SYS_reboot, SYS_syslog, SYS_vhangup, SYS_sethostname, SYS_setdomainname,
+    SYS_mount,
+    SYS_umount2,
+    SYS_pivot_root,
+    SYS_chroot,
+    SYS_open_tree,
+    SYS_move_mount,
+    SYS_fsopen,
+    SYS_fsconfig,
+    SYS_fsmount,
+    SYS_fspick,
+    SYS_quotactl,
+    SYS_acct,
+    SYS_swapon,
+    SYS_swapoff,
+    SYS_open_by_handle_at,
+    SYS_ptrace,
+    SYS_process_vm_readv,
+    SYS_process_vm_writev,
+    SYS_kcmp,
+    SYS_personality,
+    SYS_init_module,
+    SYS_finit_module,
+    SYS_delete_module,
+    SYS_kexec_load,
+    SYS_bpf,
+    SYS_perf_event_open,
+    SYS_userfaultfd,
+    SYS_io_uring_setup,
+    SYS_setns,
+    SYS_unshare,
+    SYS_add_key,
+    SYS_request_key,
+    SYS_keyctl,
+    SYS_settimeofday,
+    SYS_clock_settime,
+    SYS_adjtimex,
+    SYS_clock_adjtime,
+    SYS_reboot,
+    SYS_syslog,
+    SYS_vhangup,
+    SYS_sethostname,
+    SYS_setdomainname,
 #if defined(__x86_64__)
-    SYS_iopl, SYS_ioperm, SYS_modify_ldt, SYS_kexec_file_load,
+    SYS_iopl,
+    SYS_ioperm,
+    SYS_modify_ldt,
+    SYS_kexec_file_load,
 #endif
 };
 
@@ -58,17 +94,26 @@ sock_filter unless(uint16_t comparison, uint32_t value) { return BPF_JUMP(BPF_JM
 
 std::vector<sock_filter> program() {
   std::vector<sock_filter> filter{
-      load(offsetof(seccomp_data, arch)), unless(BPF_JEQ, kArchitecture), answer(refuse(EPERM)),
-      load(offsetof(seccomp_data, nr)),   when(BPF_JGE, kOtherAbi),       answer(refuse(EPERM)),
+      load(offsetof(seccomp_data, arch)),
+      unless(BPF_JEQ, kArchitecture),
+      answer(refuse(EPERM)),
+      load(offsetof(seccomp_data, nr)),
+      when(BPF_JGE, kOtherAbi),
+      answer(refuse(EPERM)),
       // Its flags are in memory, where a filter cannot look; the C library takes clone instead.
-      when(BPF_JEQ, SYS_clone3),          answer(refuse(ENOSYS)),
+      when(BPF_JEQ, SYS_clone3),
+      answer(refuse(ENOSYS)),
   };
   for (const uint32_t call : kRefused) filter.insert(filter.end(), {when(BPF_JEQ, call), answer(refuse(EPERM))});
   filter.insert(filter.end(), {
-      unless(BPF_JEQ, SYS_clone), answer(kAllow),
-      // The low half of its first argument; both architectures are little-endian.
-      load(offsetof(seccomp_data, args)), when(BPF_JSET, kNewNamespaces), answer(refuse(EPERM)), answer(kAllow),
-  });
+                                  unless(BPF_JEQ, SYS_clone),
+                                  answer(kAllow),
+                                  // The low half of its first argument; both architectures are little-endian.
+                                  load(offsetof(seccomp_data, args)),
+                                  when(BPF_JSET, kNewNamespaces),
+                                  answer(refuse(EPERM)),
+                                  answer(kAllow),
+                              });
   return filter;
 }
 

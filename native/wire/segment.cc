@@ -41,8 +41,7 @@ DropReason parse_ipv6(std::span<const uint8_t> packet, IpView& out) {
   size_t at = 40;
   while (next != kProtocolTcp) {
     if (next == kFragmentHeader) return DropReason::kFragment;
-    const bool skippable =
-        next == kHopByHop || next == kRouting || next == kDestination || next == kAuthentication;
+    const bool skippable = next == kHopByHop || next == kRouting || next == kDestination || next == kAuthentication;
     if (!skippable) return DropReason::kNotTcp;
     if (at + 8 > total) return DropReason::kTruncated;
     const size_t units = packet[at + 1];
@@ -88,8 +87,7 @@ DropReason parse_segment(std::span<const uint8_t> packet, const VirtioNetHeader*
   if (header < 20) return DropReason::kBadHeader;
   if (header > tcp.size()) return DropReason::kTruncated;
 
-  const bool trusted =
-      offload && (offload->flags & (VirtioNetHeader::kNeedsChecksum | VirtioNetHeader::kDataValid));
+  const bool trusted = offload && (offload->flags & (VirtioNetHeader::kNeedsChecksum | VirtioNetHeader::kDataValid));
   if (!trusted) {
     ChecksumSum sum;
     sum.add_word(pseudo_header_sum(ip.source, ip.destination));
@@ -145,8 +143,8 @@ SegmentHeader::SegmentHeader(const Tuple& tuple) {
   pseudo_sum_ = pseudo_header_sum(source, destination);
 }
 
-size_t SegmentHeader::write(uint8_t* out, uint32_t seq, uint32_t ack, uint8_t flags,
-                            std::span<const uint8_t> options, size_t payload_size) const {
+size_t SegmentHeader::write(uint8_t* out, uint32_t seq, uint32_t ack, uint8_t flags, std::span<const uint8_t> options,
+                            size_t payload_size) const {
   std::memcpy(out, bytes_, size());
   const size_t tcp_header = 20 + options.size();
   const size_t tcp_size = tcp_header + payload_size;

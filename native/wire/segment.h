@@ -14,9 +14,9 @@ namespace guise {
 // TCP flags (RFC 9293 §3.1).
 inline constexpr uint8_t kFin = 0x01, kSyn = 0x02, kRst = 0x04, kPsh = 0x08, kAck = 0x10;
 
-inline constexpr size_t kMaxPacket = 65535;         // IP total length is 16 bits
-inline constexpr size_t kMaxHeaders = 40 + 60;      // IPv6, TCP with options
-inline constexpr uint16_t kWindow = 0xffff;         // constant, so that GRO may merge; scaled by 14 (phantun-compatible)
+inline constexpr size_t kMaxPacket = 65535;     // IP total length is 16 bits
+inline constexpr size_t kMaxHeaders = 40 + 60;  // IPv6, TCP with options
+inline constexpr uint16_t kWindow = 0xffff;     // constant, so that GRO may merge; scaled by 14 (phantun-compatible)
 inline constexpr uint8_t kHopLimit = 64;
 
 // A parsed segment. The views point into the packet.

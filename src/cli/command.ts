@@ -11,7 +11,11 @@ const { version } = JSON.parse(readFileSync(new URL('../../../package.json', imp
 type Flags = Readonly<Record<string, Options>>;
 
 /** A parser of these flags that takes any of them from the environment too: --idle-timeout as GUISE_IDLE_TIMEOUT. */
-export function command<F extends Flags>(name: string, args: readonly string[], flags: F): Argv<InferredOptionTypes<F>> {
+export function command<F extends Flags>(
+  name: string,
+  args: readonly string[],
+  flags: F,
+): Argv<InferredOptionTypes<F>> {
   return yargs(args)
     .scriptName(name)
     .version(version)

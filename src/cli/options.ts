@@ -34,7 +34,9 @@ export function sharedFlags({ local4, peer4, local6, peer6 }: Required<TunAddres
     remote: TUNNEL.text(remote, { alias: 'r', demandOption: true }),
     'handshake-packet': TUNNEL.text('file whose content is the first data of each connection', {}),
     'idle-timeout': TUNNEL.number('seconds without a datagram until a connection is closed', { default: 180 }),
-    'ignore-rst': TUNNEL.flag('RSTs do not end established connections: where a network injects them', { default: false }),
+    'ignore-rst': TUNNEL.flag('RSTs do not end established connections: where a network injects them', {
+      default: false,
+    }),
     tun: HOST.text('name of the TUN interface', { defaultDescription: 'kernel picks' }),
     'tun-local': HOST.text("host's IPv4 end of the TUN", { defaultDescription: `${local4}, or what is free` }),
     'tun-peer': HOST.text("guise's IPv4 end of the TUN", { defaultDescription: `${peer4}, or what is free` }),

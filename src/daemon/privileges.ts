@@ -18,7 +18,9 @@ export function dropPrivileges(): string {
   const needed = Object.values(NEEDED).reduce((mask, number) => mask | (1 << number), 0);
   const kept = limitCapabilities(needed);
   const filtered = filterSystemCalls();
-  const names = Object.entries(NEEDED).filter(([, number]) => kept & (1 << number)).map(([name]) => name);
+  const names = Object.entries(NEEDED)
+    .filter(([, number]) => kept & (1 << number))
+    .map(([name]) => name);
   const capabilities =
     kept < 0 ? `some thread keeps all (${getSystemErrorName(kept)})` : `keeps ${names.join(', ') || 'no capability'}`;
   const calls = filtered < 0 ? `not filtered (${getSystemErrorName(filtered)})` : 'filtered';

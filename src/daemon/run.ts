@@ -7,7 +7,10 @@ export async function runProgram(program: (signal: AbortSignal) => Promise<void>
   // The heap stays small; without it V8 lets it grow tenfold while many connections are opened, and keeps that.
   setFlagsFromString('--optimize-for-size');
   const controller = new AbortController();
-  for (const [signal, number] of [['SIGINT', 2], ['SIGTERM', 15]] as const) {
+  for (const [signal, number] of [
+    ['SIGINT', 2],
+    ['SIGTERM', 15],
+  ] as const) {
     process.on(signal, () => {
       if (controller.signal.aborted) process.exit(128 + number);
       controller.abort();

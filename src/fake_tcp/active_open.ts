@@ -46,7 +46,13 @@ export class ActiveOpen {
    * @param limit milliseconds until the open has timed out
    * @param expected the peer's ISN, if it is to have this one and no other
    */
-  constructor({ profile, iss, mss, limit, expected }: {
+  constructor({
+    profile,
+    iss,
+    mss,
+    limit,
+    expected,
+  }: {
     profile: Profile;
     iss: number;
     mss: number;

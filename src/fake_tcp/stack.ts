@@ -94,14 +94,17 @@ export class Stack extends EventEmitter<StackEvents> {
     this.#addresses = addresses;
     this.#mtu = mtu;
     this.#idleTimeout = idleTimeout ?? Infinity;
-    this.#engine = new Engine({ devices: descriptors, virtioHeader, segmentation, offload, maxFlows, ...POLICY }, {
-      segment: (segment) => this.#onSegment(segment),
-      opening: (segment, phantun) => this.#onOpening(segment, phantun ? 'phantun' : 'guise'),
-      datagram: (flow, payload) => this.#flows[flow]?.receiveDatagram(payload),
-      attached: (flow) => this.#acceptor.attached(flow),
-      peer: (peer) => this.#onPeer(peer),
-      deviceGone: () => this.#onDeviceGone(),
-    });
+    this.#engine = new Engine(
+      { devices: descriptors, virtioHeader, segmentation, offload, maxFlows, ...POLICY },
+      {
+        segment: (segment) => this.#onSegment(segment),
+        opening: (segment, phantun) => this.#onOpening(segment, phantun ? 'phantun' : 'guise'),
+        datagram: (flow, payload) => this.#flows[flow]?.receiveDatagram(payload),
+        attached: (flow) => this.#acceptor.attached(flow),
+        peer: (peer) => this.#onPeer(peer),
+        deviceGone: () => this.#onDeviceGone(),
+      },
+    );
     const common = {
       engine: this.#engine,
       maxPayload: (family: 4 | 6) => this.#maxPayload(family),

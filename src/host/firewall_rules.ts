@@ -31,10 +31,7 @@ export function rules({ role, tun, peer4, peer6, port }: FirewallOptions, flags 
         ];
   return [
     `table inet ${tableName(tun)} {`,
-    ...[
-      ...(flags ? [`flags ${flags}`] : []),
-      ...nat,
-    ].map((line) => `  ${line}`),
+    ...[...(flags ? [`flags ${flags}`] : []), ...nat].map((line) => `  ${line}`),
     '}',
   ].join('\n');
 }

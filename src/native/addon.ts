@@ -19,9 +19,7 @@ export interface NativeEngine {
   unsplicePeer(flow: number): number;
   spliceUdp(flow: number, address: Uint8Array, port: number, datagrams: readonly Uint8Array[]): number;
   removePeer(peer: number): number;
-  sendSegment(
-    worker: number, tuple: TupleBytes, seq: number, ack: number, flags: number, options: Uint8Array,
-  ): number;
+  sendSegment(worker: number, tuple: TupleBytes, seq: number, ack: number, flags: number, options: Uint8Array): number;
   sendControl(flow: number, flags: number, receiveNext: number): number;
   sendDatagrams(flow: number, datagrams: readonly Uint8Array[]): number;
   close(): void;

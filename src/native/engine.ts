@@ -8,11 +8,24 @@ import type { Endpoint } from '../wire/endpoint.js';
 import type { TupleBytes } from '../wire/tuple.js';
 import { addon, type NativeEngine } from './addon.js';
 import {
-  EVENT_ATTACHED, EVENT_DATAGRAM, EVENT_DEVICE_GONE, EVENT_OPENING, EVENT_PEER, EVENT_SEGMENT, readPeer, readSegment,
+  EVENT_ATTACHED,
+  EVENT_DATAGRAM,
+  EVENT_DEVICE_GONE,
+  EVENT_OPENING,
+  EVENT_PEER,
+  EVENT_SEGMENT,
+  readPeer,
+  readSegment,
   RECORD_SIZE,
 } from './records.js';
 import type {
-  EngineCounters, EngineEvents, EngineOptions, FlowCounters, FlowNumbers, FlowOptions, SynAckOptions,
+  EngineCounters,
+  EngineEvents,
+  EngineOptions,
+  FlowCounters,
+  FlowNumbers,
+  FlowOptions,
+  SynAckOptions,
 } from './types.js';
 
 // Layout of EngineCounters and FlowCounters in native/plane/counters.h, in 64-bit words.

@@ -65,7 +65,10 @@ export class Carrier {
     const next = await this.#connect().catch(() => undefined); // the next look-up tries again
     this.#moving = false;
     if (!next) return;
-    if (this.#socket !== old) return next.resetAndDestroy(); // the old one has ended meanwhile
+    if (this.#socket !== old) {
+      next.resetAndDestroy();
+      return;
+    } // the old one has ended meanwhile
     old.unsplicePeer();
     this.#take(next, ', where the name leads now');
     await delay(DRAIN, undefined, { ref: false });
@@ -74,11 +77,15 @@ export class Carrier {
 
   /** Connects, again and again until none could be had for as long as one may be idle. */
   async #open(): Promise<void> {
-    const { options: { idleTimeout }, signal } = this.#context;
+    const {
+      options: { idleTimeout },
+      signal,
+    } = this.#context;
     while (!signal.aborted) {
       if (this.#wait > 0) await delay(this.#wait * (0.5 + Math.random()), undefined, { ref: false });
       try {
-        return this.#take(await this.#connect());
+        this.#take(await this.#connect());
+        return;
       } catch (error) {
         if (signal.aborted) break;
         this.#say('warn', `: ${(error as Error).message}`);
@@ -92,7 +99,11 @@ export class Carrier {
   }
 
   #connect(): Promise<Socket> {
-    const { stack, remote, options: { profile, connectTimeout } } = this.#context;
+    const {
+      stack,
+      remote,
+      options: { profile, connectTimeout },
+    } = this.#context;
     const again = this.#socket !== undefined || this.#failedAt !== undefined;
     const timeout = again ? Math.min(connectTimeout, RETRY_TIMEOUT) : connectTimeout;
     return remote.connect(stack, { profile, timeout, spliced: true, worker: this.#peer.worker });

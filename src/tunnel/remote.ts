@@ -50,7 +50,11 @@ export class Remote {
   }
 
   /** Resolves the name each `interval` milliseconds and calls `onLookUp` then. An address instead of a name stays. */
-  async watch({ interval, signal, onLookUp }: {
+  async watch({
+    interval,
+    signal,
+    onLookUp,
+  }: {
     interval: number;
     signal: AbortSignal;
     onLookUp: () => void;
@@ -88,14 +92,20 @@ async function connectAny(
   endpoints: Endpoints,
   options: Omit<ConnectOptions, 'address' | 'port'>,
 ): Promise<Socket> {
-  if (endpoints.length === 1) return stack.connect({ ...endpoints[0]!, ...options });
+  if (endpoints.length === 1) return stack.connect({ ...endpoints[0], ...options });
   const others = new AbortController();
   const signal = AbortSignal.any([others.signal, ...(options.signal ? [options.signal] : [])]);
   const attempts: Promise<Socket>[] = [];
   for (const [index, endpoint] of endpoints.entries()) {
     const before = attempts[index - 1];
     const turn = before
-      ? Promise.race([delay(HEAD_START * index, undefined, { signal }), before.then(() => {}, () => {})])
+      ? Promise.race([
+          delay(HEAD_START * index, undefined, { signal }),
+          before.then(
+            () => {},
+            () => {},
+          ),
+        ])
       : Promise.resolve();
     attempts.push(turn.then(() => stack.connect({ ...endpoint, ...options, signal })));
   }
@@ -103,7 +113,10 @@ async function connectAny(
     const socket = await Promise.any(attempts);
     others.abort();
     for (const attempt of attempts) {
-      attempt.then((each) => each === socket || each.resetAndDestroy(), () => {});
+      attempt.then(
+        (each) => each === socket || each.resetAndDestroy(),
+        () => {},
+      );
     }
     return socket;
   } catch (error) {

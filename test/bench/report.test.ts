@@ -8,7 +8,10 @@ import { judge, median, quantile } from '../../bench/statistics.js';
 /** Plain goodput of three rounds. */
 function report(straight: readonly number[], guise: readonly number[]): Report {
   const results = new Results(3);
-  for (const [contender, values] of [['straight UDP', straight], ['guise', guise]] as const) {
+  for (const [contender, values] of [
+    ['straight UDP', straight],
+    ['guise', guise],
+  ] as const) {
     values.forEach((value, round) => results.add({ profile: 'tso', figure: 'plain', contender, round, value }));
   }
   const machine = { processor: 'x', cores: 2, memoryGib: 1, kernel: 'k', distribution: 'd', node: 'v' };

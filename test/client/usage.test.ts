@@ -5,7 +5,10 @@ import t from 'tap';
 const root = fileURLToPath(new URL('../../..', import.meta.url));
 
 function guise(part: string, ...args: string[]): { code: number | null; said: string; output: string } {
-  const result = spawnSync(process.execPath, [`${root}/dist/${part}.js`, ...args], { encoding: 'utf8', timeout: 20_000 });
+  const result = spawnSync(process.execPath, [`${root}/dist/${part}.js`, ...args], {
+    encoding: 'utf8',
+    timeout: 20_000,
+  });
   return { code: result.status, said: result.stderr, output: result.stdout };
 }
 
@@ -59,7 +62,13 @@ t.test('help teaches, version tells', async (t) => {
 });
 
 t.test('the environment sets flags', async (t) => {
-  const env = { ...process.env, GUISE_LOCAL: '127.0.0.1:5000', GUISE_REMOTE: 'a:1', GUISE_MTU: '3', GUISE_OF_ANOTHER_PROGRAM: '1' };
+  const env = {
+    ...process.env,
+    GUISE_LOCAL: '127.0.0.1:5000',
+    GUISE_REMOTE: 'a:1',
+    GUISE_MTU: '3',
+    GUISE_OF_ANOTHER_PROGRAM: '1',
+  };
   const result = spawnSync(process.execPath, [`${root}/dist/client/main.js`], { encoding: 'utf8', env });
   t.match(result.stderr, /--mtu takes/);
   t.equal(result.status, 2);

@@ -14,7 +14,12 @@
 import fc from 'fast-check';
 import t from 'tap';
 import {
-  Connection, FIN_TRIES, FIN_WAIT, LINGER, type ConnectionState, type ConnectionStep,
+  Connection,
+  FIN_TRIES,
+  FIN_WAIT,
+  LINGER,
+  type ConnectionState,
+  type ConnectionStep,
 } from '../../src/fake_tcp/connection.js';
 import { CHECK_INTERVAL, PROBES, PROBE_WAIT } from '../../src/fake_tcp/liveness.js';
 
@@ -122,7 +127,7 @@ class World {
   }
 
   pass(milliseconds: number, { lossless = false } = {}): void {
-    for (const until = this.now + milliseconds; this.now < until; ) {
+    for (const until = this.now + milliseconds; this.now < until;) {
       this.now += TICK;
       for (const end of this.ends) end.tick(this.now);
       if (lossless) this.deliverAll();
@@ -147,65 +152,79 @@ class World {
 }
 
 const happening = fc.oneof(
-  { weight: 4, arbitrary: fc.record({
-    type: fc.constant('carry' as const),
-    from: fc.constantFrom(0 as const, 1 as const),
-    index: fc.nat(20),
-    how: fc.constantFrom('deliver' as const, 'duplicate' as const, 'lose' as const),
-  }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      type: fc.constant('carry' as const),
+      from: fc.constantFrom(0 as const, 1 as const),
+      index: fc.nat(20),
+      how: fc.constantFrom('deliver' as const, 'duplicate' as const, 'lose' as const),
+    }),
+  },
   { weight: 2, arbitrary: fc.record({ type: fc.constant('pass' as const), ticks: fc.integer({ min: 1, max: 80 }) }) },
-  { weight: 2, arbitrary: fc.record({
-    type: fc.constant('user' as const),
-    who: fc.constantFrom(0 as const, 1 as const),
-    what: fc.constantFrom('send' as const, 'send' as const, 'close' as const, 'abort' as const),
-  }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      type: fc.constant('user' as const),
+      who: fc.constantFrom(0 as const, 1 as const),
+      what: fc.constantFrom('send' as const, 'send' as const, 'close' as const, 'abort' as const),
+    }),
+  },
 );
 
 t.test('any interleaving keeps the invariants', async () => {
-  fc.assert(fc.property(fc.boolean(), fc.array(happening, { maxLength: 60 }), (ignoreReset, happenings) => {
-    const world = new World({ ignoreReset });
-    for (const each of happenings) {
-      if (each.type === 'pass') world.pass(each.ticks * TICK);
-      else if (each.type === 'user') world.ends[each.who].user(each.what, world.now);
-      else world.carry(each.from, each.index, each.how);
-    }
-    world.pass(FIN_TRIES * FIN_WAIT + LINGER);
-    for (const { closedAt, endedAt, ended, forgotten } of world.ends) {
-      if (closedAt < Infinity && endedAt > closedAt + FIN_TRIES * FIN_WAIT) throw new Error('closes too late');
-      if (ended && !forgotten) throw new Error('does not forget');
-    }
-  }), { numRuns: 3000 });
+  fc.assert(
+    fc.property(fc.boolean(), fc.array(happening, { maxLength: 60 }), (ignoreReset, happenings) => {
+      const world = new World({ ignoreReset });
+      for (const each of happenings) {
+        if (each.type === 'pass') world.pass(each.ticks * TICK);
+        else if (each.type === 'user') world.ends[each.who].user(each.what, world.now);
+        else world.carry(each.from, each.index, each.how);
+      }
+      world.pass(FIN_TRIES * FIN_WAIT + LINGER);
+      for (const { closedAt, endedAt, ended, forgotten } of world.ends) {
+        if (closedAt < Infinity && endedAt > closedAt + FIN_TRIES * FIN_WAIT) throw new Error('closes too late');
+        if (ended && !forgotten) throw new Error('does not forget');
+      }
+    }),
+    { numRuns: 3000 },
+  );
 });
 
 t.test('a dead network is noticed in time, by a client that sends and by one that is idle', async () => {
-  fc.assert(fc.property(fc.array(fc.integer({ min: 1, max: 300 }), { maxLength: 20 }), fc.boolean(), (pauses, sends) => {
-    const world = new World();
-    for (const pause of pauses) {
-      world.client.user('send', world.now);
-      world.pass(pause * TICK, { lossless: true });
-    }
-    const dead = world.now;
-    if (sends) world.client.user('send', dead);
-    const patience = sends ? SILENCE : KEEPALIVE;
-    world.pass(patience + PROBES * PROBE_WAIT + 2 * CHECK_INTERVAL);
-    if (world.client.ended !== 'ETIMEDOUT') throw new Error(`${world.client.ended} after ${world.now - dead} ms`);
-  }));
+  fc.assert(
+    fc.property(fc.array(fc.integer({ min: 1, max: 300 }), { maxLength: 20 }), fc.boolean(), (pauses, sends) => {
+      const world = new World();
+      for (const pause of pauses) {
+        world.client.user('send', world.now);
+        world.pass(pause * TICK, { lossless: true });
+      }
+      const dead = world.now;
+      if (sends) world.client.user('send', dead);
+      const patience = sends ? SILENCE : KEEPALIVE;
+      world.pass(patience + PROBES * PROBE_WAIT + 2 * CHECK_INTERVAL);
+      if (world.client.ended !== 'ETIMEDOUT') throw new Error(`${world.client.ended} after ${world.now - dead} ms`);
+    }),
+  );
 });
 
 t.test('over a network that loses nothing nobody is given up, and a close ends both in order', async () => {
-  fc.assert(fc.property(
-    fc.array(fc.tuple(fc.constantFrom(0, 1), fc.integer({ min: 1, max: 600 })), { maxLength: 20 }),
-    fc.constantFrom([0], [1], [0, 1]),
-    (sends, closers) => {
-      const world = new World();
-      for (const [who, ticks] of sends) {
-        world.ends[who as 0 | 1].user('send', world.now);
-        world.pass(ticks * TICK, { lossless: true });
-      }
-      if (world.ends.some(({ ended }) => ended)) throw new Error('ended by itself');
-      for (const who of closers) world.ends[who as 0 | 1].user('close', world.now);
-      world.pass(LINGER + TICK, { lossless: true });
-      if (world.ends.some(({ ended, forgotten }) => ended !== 'closed' || !forgotten)) throw new Error('not in order');
-    },
-  ));
+  fc.assert(
+    fc.property(
+      fc.array(fc.tuple(fc.constantFrom(0, 1), fc.integer({ min: 1, max: 600 })), { maxLength: 20 }),
+      fc.constantFrom([0], [1], [0, 1]),
+      (sends, closers) => {
+        const world = new World();
+        for (const [who, ticks] of sends) {
+          world.ends[who].user('send', world.now);
+          world.pass(ticks * TICK, { lossless: true });
+        }
+        if (world.ends.some(({ ended }) => ended)) throw new Error('ended by itself');
+        for (const who of closers) world.ends[who].user('close', world.now);
+        world.pass(LINGER + TICK, { lossless: true });
+        if (world.ends.some(({ ended, forgotten }) => ended !== 'closed' || !forgotten))
+          throw new Error('not in order');
+      },
+    ),
+  );
 });

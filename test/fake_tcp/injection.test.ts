@@ -5,7 +5,10 @@ import { stackOnWire } from '../support/device.js';
 import { accept, tuple } from '../support/peer.js';
 import { build, read } from '../support/segment.js';
 
-const FIN = 1, SYN = 2, RST = 4, ACK = 16;
+const FIN = 1,
+  SYN = 2,
+  RST = 4,
+  ACK = 16;
 const WINDOW = 2 ** 30;
 
 async function next(socket: Socket): Promise<string> {
@@ -18,7 +21,10 @@ t.test('only the exact sequence number resets; a guess inside the window is chal
   const { socket, write } = await accept(stack, wire, { seq: 0, options: Buffer.from('0103030e', 'hex') });
   t.equal(socket.profile, 'phantun');
   write({ seq: 0x9000_0000, ack: 0, flags: RST });
-  for (const [segment, name] of [[{ seq: 500, flags: RST }, 'a RST'], [{ seq: 1, flags: SYN }, 'a SYN']] as const) {
+  for (const [segment, name] of [
+    [{ seq: 500, flags: RST }, 'a RST'],
+    [{ seq: 1, flags: SYN }, 'a SYN'],
+  ] as const) {
     // Again and again: a connection challenges ten times a second at most.
     const again = setInterval(() => write({ ...segment, ack: 0 }), 10);
     t.match(read(await wire.read()), { flags: ACK, ack: 1 }, `${name} is challenged`);
@@ -104,7 +110,7 @@ t.test('a flood of SYNs, ACKs and RSTs keeps nothing, and an honest client is ac
     if (i % 50 < 49) continue;
     // The answers, so that the device does not fill up.
     while (syns()[0] + syns()[1] <= i) await new Promise((resolve) => setImmediate(resolve));
-    for (const answered = syns()[0]; answers < answered; ) answers += read(await wire.read()).flags & SYN ? 1 : 0;
+    for (const answered = syns()[0]; answers < answered;) answers += read(await wire.read()).flags & SYN ? 1 : 0;
   }
   const [answered, refused] = syns();
   t.equal(answered + refused, 20_000);

@@ -7,7 +7,6 @@
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
-import type { AddressInfo } from 'node:net';
 import { SERVER4, stackPair } from '../support/device.js';
 
 /** Opened at once: more would overrun the socketpair between the stacks. */
@@ -23,7 +22,7 @@ const sink = createSocket({ type: 'udp4', recvBufferSize: 4 << 20 }).bind(0, '12
 await once(sink, 'listening');
 let arrived = 0;
 sink.on('message', () => arrived++);
-const backend = { address: '127.0.0.1', port: (sink.address() as AddressInfo).port };
+const backend = { address: '127.0.0.1', port: sink.address().port };
 
 const [client, server] = await stackPair({ idleTimeout: 1000, virtioHeader: true });
 server.listen({ port: 4567, spliced: true }).on('connection', (socket) => {

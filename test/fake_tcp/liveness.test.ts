@@ -63,22 +63,25 @@ t.test('an idle peer is probed for the sake of the routers', async (t) => {
   t.same(next(liveness, 25_500, signs(5, 4))[0], 'probe');
 });
 
-t.test('an idle peer is checked seldom, and yet probed within 5 s of a datagram that it leaves unanswered', async (t) => {
-  const liveness = new Liveness(OPTIONS, 0, signs(4, 4));
-  const checks: number[] = [];
-  for (let now = 0; now < 25_000; now = liveness.nextCheck) {
-    t.equal(liveness.check(now, signs(4, 4)), 'fine');
-    checks.push(now);
-  }
-  t.same(checks.slice(0, 3), [0, 500, 1000]);
-  t.same(checks.slice(-5), [5000, 9500, 14_000, 18_500, 23_000]);
-  t.equal(liveness.nextCheck, 25_000, 'when its keepalive is due');
-  t.equal(liveness.check(25_000, signs(4, 4)), 'probe');
-  liveness.check(25_500, signs(5, 4));
-  liveness.check(31_000, signs(5, 4));
-  t.equal(liveness.nextCheck, 35_500);
-  t.equal(liveness.check(35_000, signs(5, 5)), 'probe');
-});
+t.test(
+  'an idle peer is checked seldom, and yet probed within 5 s of a datagram that it leaves unanswered',
+  async (t) => {
+    const liveness = new Liveness(OPTIONS, 0, signs(4, 4));
+    const checks: number[] = [];
+    for (let now = 0; now < 25_000; now = liveness.nextCheck) {
+      t.equal(liveness.check(now, signs(4, 4)), 'fine');
+      checks.push(now);
+    }
+    t.same(checks.slice(0, 3), [0, 500, 1000]);
+    t.same(checks.slice(-5), [5000, 9500, 14_000, 18_500, 23_000]);
+    t.equal(liveness.nextCheck, 25_000, 'when its keepalive is due');
+    t.equal(liveness.check(25_000, signs(4, 4)), 'probe');
+    liveness.check(25_500, signs(5, 4));
+    liveness.check(31_000, signs(5, 4));
+    t.equal(liveness.nextCheck, 35_500);
+    t.equal(liveness.check(35_000, signs(5, 5)), 'probe');
+  },
+);
 
 t.test('without keepalive an idle peer is left alone', async (t) => {
   const liveness = new Liveness({ keepalive: Infinity, silence: 5000 }, 0, signs(0, 0));

@@ -7,7 +7,9 @@ import { CLIENT4, SERVER4, SERVER6, stackOnWire, stackPair } from '../support/de
 import { accept, tuple } from '../support/peer.js';
 import { build, read } from '../support/segment.js';
 
-const SYN = 2, RST = 4, ACK = 16;
+const SYN = 2,
+  RST = 4,
+  ACK = 16;
 
 async function connected(client: Stack, server: Stack, address = SERVER4): Promise<[Socket, Socket]> {
   const listener = server.listen({ port: 4567 });
@@ -71,24 +73,28 @@ t.test('reset ends the peer with ECONNRESET', async (t) => {
   await Promise.all([client.close(), server.close()]);
 });
 
-t.test('what is reset leaves no socket of UDP behind, whichever worker hears of it first', { timeout: 30_000 }, async (t) => {
-  const [client, server] = await stackPair({ workers: 2 });
-  const descriptors = (): number => readdirSync('/proc/self/fd').length;
-  const before = descriptors();
-  const listener = server.listen({ port: 4567, spliced: true });
-  for (let i = 0; i < 200; i++) {
-    const accepted = once(listener, 'connection') as Promise<[Socket]>;
-    const here = await client.connect({ address: SERVER4, port: 4567, worker: 1 });
-    const [there] = await accepted;
-    there.spliceUdp({ address: '127.0.0.1', port: 9 });
-    const failed = once(there, 'error');
-    here.resetAndDestroy();
-    await failed;
-  }
-  while (descriptors() > before) await nextRound();
-  t.equal(descriptors(), before);
-  await Promise.all([client.close(), server.close()]);
-});
+t.test(
+  'what is reset leaves no socket of UDP behind, whichever worker hears of it first',
+  { timeout: 30_000 },
+  async (t) => {
+    const [client, server] = await stackPair({ workers: 2 });
+    const descriptors = (): number => readdirSync('/proc/self/fd').length;
+    const before = descriptors();
+    const listener = server.listen({ port: 4567, spliced: true });
+    for (let i = 0; i < 200; i++) {
+      const accepted = once(listener, 'connection') as Promise<[Socket]>;
+      const here = await client.connect({ address: SERVER4, port: 4567, worker: 1 });
+      const [there] = await accepted;
+      there.spliceUdp({ address: '127.0.0.1', port: 9 });
+      const failed = once(there, 'error');
+      here.resetAndDestroy();
+      await failed;
+    }
+    while (descriptors() > before) await nextRound();
+    t.equal(descriptors(), before);
+    await Promise.all([client.close(), server.close()]);
+  },
+);
 
 t.test('a connection is spliced once', async (t) => {
   const [client, server] = await stackPair();
@@ -118,7 +124,10 @@ t.test('connecting where nobody answers times out, and can be aborted', async (t
 t.test('a datagram that does not fit is refused with both sizes', async (t) => {
   const [client, server] = await stackPair({ mtu: 1400 });
   const [here] = await connected(client, server);
-  t.throws(() => here.send(Buffer.alloc(1361)), { code: 'ERR_GUISE_DATAGRAM_SIZE', message: /1361 bytes given, 1 to 1360/ });
+  t.throws(() => here.send(Buffer.alloc(1361)), {
+    code: 'ERR_GUISE_DATAGRAM_SIZE',
+    message: /1361 bytes given, 1 to 1360/,
+  });
   t.throws(() => here.send(Buffer.alloc(0)), { code: 'ERR_GUISE_DATAGRAM_SIZE' });
   await Promise.all([client.close(), server.close()]);
 });

@@ -4,7 +4,9 @@ import type { Profile, Socket, Stack } from '../../src/index.js';
 import { stackOnWire } from '../support/device.js';
 import { build, read, type TestSegment } from '../support/segment.js';
 
-const SYN = 2, RST = 4, ACK = 16;
+const SYN = 2,
+  RST = 4,
+  ACK = 16;
 
 // What phantun 0.8.1 puts onto the wire, by its own rules; ports and addresses are ours, so the test computes the rest.
 const CLIENT = { source: '10.1.0.2', destination: '10.0.0.1', destinationPort: 4567, window: 0xffff };

@@ -3,7 +3,8 @@
 // - No datagram comes out that did not go in for that flow: each once, unchanged, in order.
 // - Every data segment out goes on where the last of its flow ended; a flow that is closed sends none.
 // - Events name the life of an id that is of their tuple; connections open with a cookie that was sent.
-// - What was counted adds up: all that was received is delivered, held or counted as dropped; all that was sent is seen.
+// - What was counted adds up: all that was received is delivered, held or counted as dropped; all that was sent is
+// seen.
 #pragma once
 
 #include <array>
@@ -15,9 +16,9 @@
 #include <utility>
 #include <vector>
 
-#include "plane/engine.h"
 #include "../support/require.h"
 #include "ledger.h"
+#include "plane/engine.h"
 
 // Calls `take` with each of the datagrams that `bytes` are cut into.
 template <typename Take>
@@ -246,7 +247,7 @@ class FlowModel {
   std::array<guise::FlowCounters, kFlows + 1> before_{};
   std::array<Life, kFlows + 1> lives_{};
   std::map<std::pair<uint32_t, uint64_t>, size_t> tuples_;  // by id and which life of it
-  std::array<uint64_t, kApplications> to_application_{};  // sources whose datagrams may come out there
+  std::array<uint64_t, kApplications> to_application_{};    // sources whose datagrams may come out there
   Ledger in_, out_;
 
   // Datagrams of all lives: counted by the engine, and seen here.

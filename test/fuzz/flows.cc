@@ -8,12 +8,12 @@
 
 #include <csignal>
 
-#include "wire/checksum.h"
 #include "../support/loopback.h"
 #include "clock.h"
 #include "flow_model.h"
 #include "input.h"
 #include "large_buffers.h"
+#include "wire/checksum.h"
 
 using namespace guise;
 
@@ -38,7 +38,7 @@ struct Host {
 
 size_t open_descriptors() {
   std::array<pollfd, 256> all;
-  for (int fd = 0; pollfd& each : all) each = {fd++, 0, 0};
+  for (int fd = 0; pollfd & each : all) each = {fd++, 0, 0};
   (void)::poll(all.data(), all.size(), 0);
   return static_cast<size_t>(std::ranges::count_if(all, [](const pollfd& each) { return !(each.revents & POLLNVAL); }));
 }
@@ -151,25 +151,43 @@ void Script::run() {
 
 void Script::step() {
   switch (input_.byte() % 19) {
-    case 0: return open();
-    case 1: return close();
-    case 2: return splice_udp();
-    case 3: return splice_peer();
-    case 4: return engine_->unsplice_peer(connection().id);
-    case 5: return remove_peer();
-    case 6: return send_control();
-    case 7: return send_datagrams();
-    case 8: return send_segment();
+    case 0:
+      return open();
+    case 1:
+      return close();
+    case 2:
+      return splice_udp();
+    case 3:
+      return splice_peer();
+    case 4:
+      return engine_->unsplice_peer(connection().id);
+    case 5:
+      return remove_peer();
+    case 6:
+      return send_control();
+    case 7:
+      return send_datagrams();
+    case 8:
+      return send_segment();
     case 9:
     case 10:
-    case 11: return put_segment();
-    case 12: return put_garbage();
-    case 13: return application_sends();
-    case 14: return backend_replies();
-    case 15: Clock::pass(input_.flag() ? 200 : 40'000); [[fallthrough]];
-    case 16: return turn();
-    case 17: return listen();
-    case 18: return close_device();
+    case 11:
+      return put_segment();
+    case 12:
+      return put_garbage();
+    case 13:
+      return application_sends();
+    case 14:
+      return backend_replies();
+    case 15:
+      Clock::pass(input_.flag() ? 200 : 40'000);
+      [[fallthrough]];
+    case 16:
+      return turn();
+    case 17:
+      return listen();
+    case 18:
+      return close_device();
   }
 }
 
@@ -230,8 +248,10 @@ void Script::splice_udp() {
   const auto& backend = host_.backends[nobody ? kNobody : model_.index_of(one)];
   const char* syscall = "";
   if (engine_->splice_udp(one.id, backend.endpoint(), first, syscall) != 0) return;
-  if (nobody) model_.spliced_to_nobody(one);
-  else model_.spliced_to_backend(one, first);
+  if (nobody)
+    model_.spliced_to_nobody(one);
+  else
+    model_.spliced_to_backend(one, first);
 }
 
 void Script::splice_peer() {
@@ -274,8 +294,10 @@ void Script::send_segment() {
 }
 
 void Script::listen() {
-  if (input_.flag()) engine_->listen(kPort, {kSynAckOptions, kSynAckOptions, {}});
-  else engine_->unlisten(kPort);
+  if (input_.flag())
+    engine_->listen(kPort, {kSynAckOptions, kSynAckOptions, {}});
+  else
+    engine_->unlisten(kPort);
 }
 
 void Script::put_segment() {

@@ -19,7 +19,9 @@ for (const target of targets) {
   let saidAt = begin;
   const say = ({ inputs, edges, features }: Progress): void => {
     const time = ((performance.now() - begin) / 1000).toFixed(0).padStart(6);
-    console.log(`${target.padEnd(7)}${time} s ${String(inputs).padStart(11)} inputs, ${edges} edges, ${features} features`);
+    console.log(
+      `${target.padEnd(7)}${time} s ${String(inputs).padStart(11)} inputs, ${edges} edges, ${features} features`,
+    );
     saidAt = performance.now();
   };
   const onProgress = (progress: Progress): void => {

@@ -6,11 +6,11 @@
 
 #include <vector>
 
-#include "wire/bytes.h"
-#include "wire/checksum.h"
-#include "io/packet_device.h"
 #include "../support/require.h"
 #include "input.h"
+#include "io/packet_device.h"
+#include "wire/bytes.h"
+#include "wire/checksum.h"
 
 using namespace guise;
 
@@ -58,8 +58,10 @@ void mend(std::vector<uint8_t>& packet, uint8_t switches) {
   const auto tcp_size = static_cast<uint16_t>(packet.size() - ip_size);
   uint8_t* tcp = packet.data() + ip_size;
   if (switches & kMendLengths) {
-    if (v4) write16(&packet[2], static_cast<uint16_t>(packet.size()));
-    else write16(&packet[4], tcp_size);
+    if (v4)
+      write16(&packet[2], static_cast<uint16_t>(packet.size()));
+    else
+      write16(&packet[4], tcp_size);
   }
   if (!(switches & kMendChecksums)) return;
   ChecksumSum pseudo;

@@ -52,10 +52,18 @@ export async function fuzz(
 ): Promise<Result> {
   const folder = `${root}/build/fuzz/${target}`;
   mkdirSync(folder, { recursive: true });
-  const child = spawn(program, [
-    `-max_total_time=${seconds}`, `-max_len=${TARGETS[target]}`, '-timeout=10', `-artifact_prefix=${root}/build/fuzz/${target}-`,
-    folder, `${root}/test/fuzz/corpus/${target}`,
-  ], { stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env, UBSAN_OPTIONS: 'print_stacktrace=1' } });
+  const child = spawn(
+    program,
+    [
+      `-max_total_time=${seconds}`,
+      `-max_len=${TARGETS[target]}`,
+      '-timeout=10',
+      `-artifact_prefix=${root}/build/fuzz/${target}-`,
+      folder,
+      `${root}/test/fuzz/corpus/${target}`,
+    ],
+    { stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env, UBSAN_OPTIONS: 'print_stacktrace=1' } },
+  );
   const log = createWriteStream(`${folder}.log`);
   let progress: Progress = { inputs: 0, edges: 0, features: 0 };
   let crash: string | undefined;
@@ -69,6 +77,7 @@ export async function fuzz(
   }
   log.end();
   const status = child.exitCode ?? (await new Promise<number | null>((resolve) => child.once('exit', resolve)));
-  if (status !== 0 && crash === undefined) throw new Error(`The fuzz target ${target} failed; see build/fuzz/${target}.log`);
+  if (status !== 0 && crash === undefined)
+    throw new Error(`The fuzz target ${target} failed; see build/fuzz/${target}.log`);
   return { ...progress, crash: crash && relative(root, crash) };
 }

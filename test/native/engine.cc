@@ -43,8 +43,7 @@ void abandoned_tests() {
     while (abandoned == 0) rig.settle();
     CHECK(abandoned == 2);
     const char* syscall = "";
-    const auto port =
-        static_cast<uint16_t>(rig.engine->listen_udp(LoopbackSocket::loopback(AF_INET, 0), syscall));
+    const auto port = static_cast<uint16_t>(rig.engine->listen_udp(LoopbackSocket::loopback(AF_INET, 0), syscall));
     rig.settle();
     rig.events();
     CHECK(application.send(port, std::vector<uint8_t>{1}, 1));
@@ -84,8 +83,7 @@ void splice_tests() {
     LoopbackSocket application, backend;
     EngineRig rig(8, 2);
     const char* syscall = "";
-    const auto port =
-        static_cast<uint16_t>(rig.engine->listen_udp(LoopbackSocket::loopback(AF_INET, 0), syscall));
+    const auto port = static_cast<uint16_t>(rig.engine->listen_udp(LoopbackSocket::loopback(AF_INET, 0), syscall));
     const size_t before = open_descriptors();
     for (size_t owner = 0; owner < 2; ++owner) {
       const uint32_t id = rig.open(1, false, owner);
@@ -118,8 +116,7 @@ void splice_tests() {
     LoopbackSocket application;
     EngineRig rig;
     const char* syscall = "";
-    const auto port =
-        static_cast<uint16_t>(rig.engine->listen_udp(LoopbackSocket::loopback(AF_INET, 0), syscall));
+    const auto port = static_cast<uint16_t>(rig.engine->listen_udp(LoopbackSocket::loopback(AF_INET, 0), syscall));
     const auto send = [&] {
       CHECK(application.send(port, std::vector<uint8_t>{1}, 1));
       rig.settle();

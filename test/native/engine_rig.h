@@ -9,9 +9,9 @@
 #include <memory>
 #include <vector>
 
+#include "../support/require.h"
 #include "plane/engine.h"
 #include "wire/checksum.h"
-#include "../support/require.h"
 
 struct EngineRig {
   using Bytes = std::vector<uint8_t>;

@@ -11,16 +11,37 @@ t.test('a datagram that waits while its flow ends is not given to the flow that 
   const ignore = (): void => {};
   const engine = new Engine(
     {
-      devices: [device], virtioHeader: false, segmentation: false, offload: false, maxFlows: 1, maxPeers: 1,
-      ackBytes: 1 << 20, ackInterval: 200, initialWindow: 1 << 16, queueBytes: 1 << 20, allQueuesBytes: 1 << 20,
+      devices: [device],
+      virtioHeader: false,
+      segmentation: false,
+      offload: false,
+      maxFlows: 1,
+      maxPeers: 1,
+      ackBytes: 1 << 20,
+      ackInterval: 200,
+      initialWindow: 1 << 16,
+      queueBytes: 1 << 20,
+      allQueuesBytes: 1 << 20,
       sendQueueBytes: 1 << 20,
     },
     {
       datagram: (flow, payload) => void taken.push([flow, Buffer.from(payload).toString()]),
-      segment: ignore, opening: ignore, peer: ignore, attached: ignore, deviceGone: ignore,
+      segment: ignore,
+      opening: ignore,
+      peer: ignore,
+      attached: ignore,
+      deviceGone: ignore,
     },
   );
-  const options = { worker: 0, sendNext: 1, receiveNext: 1, maxPayload: 1460, push: false, guard: false, javascript: true };
+  const options = {
+    worker: 0,
+    sendNext: 1,
+    receiveNext: 1,
+    maxPayload: 1460,
+    push: false,
+    guard: false,
+    javascript: true,
+  };
   const open = (port: number): number =>
     engine.openFlow(encodeTuple({ address: SERVER4, port: 443 }, { address: CLIENT4, port }), options);
   const put = (sourcePort: number, payload: string): void => {

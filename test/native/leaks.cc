@@ -55,9 +55,12 @@ class Crowd {
       uint32_t id = 0;
       if (!wait_until([&] { return (id = rig_.open(i, javascript, owner)) != 0; })) return false;
       const char* syscall = "";
-      if (i < kThird) (void)rig_.engine->splice_peer(id, peers_[i].id);
-      else if (javascript) rig_.engine->send_datagrams(id, {kPayload});
-      else if (rig_.engine->splice_udp(id, backend_.endpoint(), {}, syscall) != 0) return false;
+      if (i < kThird)
+        (void)rig_.engine->splice_peer(id, peers_[i].id);
+      else if (javascript)
+        rig_.engine->send_datagrams(id, {kPayload});
+      else if (rig_.engine->splice_udp(id, backend_.endpoint(), {}, syscall) != 0)
+        return false;
       const auto size = static_cast<uint32_t>(kPayload.size());
       for (const uint32_t seq : {1u, 1 + size}) rig_.put(i, seq, kPayload, i % kWorkers);
       ids.push_back(id);
@@ -129,10 +132,10 @@ class Crowd {
   uint16_t listening_ = 0;
 
   std::vector<Peer> peers_;
-  size_t attached_ = 0;  // of wait_for_workers
-  size_t received_ = 0;  // datagrams, on this side of the engine
+  size_t attached_ = 0;          // of wait_for_workers
+  size_t received_ = 0;          // datagrams, on this side of the engine
   std::set<uint16_t> answered_;  // ports of the engine whose first datagram the backend has answered
-  size_t sent_ = 0;      // data segments, on the other
+  size_t sent_ = 0;              // data segments, on the other
 };
 
 }  // namespace

@@ -10,16 +10,16 @@
 #include <string>
 #include <vector>
 
-#include "wire/bytes.h"
-#include "wire/checksum.h"
-#include "wire/segment.h"
+#include "check.h"
 #include "io/packet_device.h"
 #include "io/segment_run.h"
 #include "plane/syn_cookie.h"
 #include "plane/token_bucket.h"
 #include "plane/tuple_table.h"
 #include "plane/verdict.h"
-#include "check.h"
+#include "wire/bytes.h"
+#include "wire/checksum.h"
+#include "wire/segment.h"
 
 using namespace guise;
 
@@ -30,7 +30,8 @@ std::mt19937 random_source(20261121);
 
 Bytes from_hex(const std::string& hex) {
   Bytes bytes;
-  for (size_t i = 0; i < hex.size(); i += 2) bytes.push_back(static_cast<uint8_t>(std::stoi(hex.substr(i, 2), nullptr, 16)));
+  for (size_t i = 0; i < hex.size(); i += 2)
+    bytes.push_back(static_cast<uint8_t>(std::stoi(hex.substr(i, 2), nullptr, 16)));
   return bytes;
 }
 
@@ -95,13 +96,20 @@ void codec_tests() {
   const Bytes hello{'h', 'e', 'l', 'l', 'o'}, hi{'h', 'i'};
 
   test("segments are phantun's byte for byte", [&] {
-    CHECK(whole(client, 0, 0, kSyn, scale, {}) == from_hex("4500002c000040004006a820c0a8c8020a0000019c4011d700000000000000006002ffff5b0a00000103030e"));
-    CHECK(whole(server, 0, 1, kSyn | kAck, scale, {}) == from_hex("4500002c000040004006a71fc0a8c9020a00000211d79c4000000000000000016012ffff59f800000103030e"));
-    CHECK(whole(client, 1, 1, kAck, {}, {}) == from_hex("45000028000040004006a824c0a8c8020a0000019c4011d700000001000000015010ffff6f0f0000"));
-    CHECK(whole(client, 1, 1, kAck, {}, hello) == from_hex("4500002d000040004006a81fc0a8c8020a0000019c4011d700000001000000015010ffff2b38000068656c6c6f"));
-    CHECK(whole(client, 6, 1, kAck, {}, hi) == from_hex("4500002a000040004006a822c0a8c8020a0000019c4011d700000006000000015010ffff069f00006869"));
-    CHECK(whole(client, 8, 0, kRst, {}, {}) == from_hex("45000028000040004006a824c0a8c8020a0000019c4011d700000008000000005004ffff6f150000"));
-    CHECK(whole(server, 1, 13, kRst | kAck, {}, {}) == from_hex("45000028000040004006a723c0a8c9020a00000211d79c40000000010000000d5014ffff6dfe0000"));
+    CHECK(whole(client, 0, 0, kSyn, scale, {}) ==
+          from_hex("4500002c000040004006a820c0a8c8020a0000019c4011d700000000000000006002ffff5b0a00000103030e"));
+    CHECK(whole(server, 0, 1, kSyn | kAck, scale, {}) ==
+          from_hex("4500002c000040004006a71fc0a8c9020a00000211d79c4000000000000000016012ffff59f800000103030e"));
+    CHECK(whole(client, 1, 1, kAck, {}, {}) ==
+          from_hex("45000028000040004006a824c0a8c8020a0000019c4011d700000001000000015010ffff6f0f0000"));
+    CHECK(whole(client, 1, 1, kAck, {}, hello) ==
+          from_hex("4500002d000040004006a81fc0a8c8020a0000019c4011d700000001000000015010ffff2b38000068656c6c6f"));
+    CHECK(whole(client, 6, 1, kAck, {}, hi) ==
+          from_hex("4500002a000040004006a822c0a8c8020a0000019c4011d700000006000000015010ffff069f00006869"));
+    CHECK(whole(client, 8, 0, kRst, {}, {}) ==
+          from_hex("45000028000040004006a824c0a8c8020a0000019c4011d700000008000000005004ffff6f150000"));
+    CHECK(whole(server, 1, 13, kRst | kAck, {}, {}) ==
+          from_hex("45000028000040004006a723c0a8c9020a00000211d79c40000000010000000d5014ffff6dfe0000"));
   });
 
   test("what is written is read back, IPv4 and IPv6, any size", [&] {
@@ -439,8 +447,9 @@ void cookie_tests() {
     const uint32_t isn = cookies.make(tuple, SynKind::kGuise, 0);
     CHECK(cookies.make(tuple, SynKind::kGuise, 32) != isn);
     CHECK(SynCookies({1, 3}).make(tuple, SynKind::kGuise, 0) != isn);
-    for (const Tuple& other : {Tuple{v4(10, 0, 0, 3, 443), tuple.remote}, Tuple{v4(10, 0, 0, 1, 444), tuple.remote},
-                               Tuple{tuple.local, v4(10, 0, 0, 3, 50000)}, Tuple{tuple.local, v4(10, 0, 0, 2, 50001)}}) {
+    for (const Tuple& other :
+         {Tuple{v4(10, 0, 0, 3, 443), tuple.remote}, Tuple{v4(10, 0, 0, 1, 444), tuple.remote},
+          Tuple{tuple.local, v4(10, 0, 0, 3, 50000)}, Tuple{tuple.local, v4(10, 0, 0, 2, 50001)}}) {
       CHECK(!cookies.check(other, isn, 0));
     }
   });

@@ -21,16 +21,23 @@ t.test('what cannot start says why in one sentence and exits 1', { skip, timeout
   };
   const client = ['-l', '127.0.0.1:5000', '-r', '10.0.1.2:4567'];
   const server = ['-l', '4567', '-r', '127.0.0.1:7000'];
-  await fails('client', ['-l', '127.0.0.1:5000', '-r', 'no.such.host.invalid:1'], /No address found for "no.such.host.invalid"/);
+  await fails(
+    'client',
+    ['-l', '127.0.0.1:5000', '-r', 'no.such.host.invalid:1'],
+    /No address found for "no.such.host.invalid"/,
+  );
   await fails('client', ['-l', '192.0.2.1:5000', '-r', '10.0.1.2:1'], /bind EADDRNOTAVAIL 192.0.2.1:5000: .*--local/);
   await fails('client', [...client, '--tun', 'eth0'], /eth0 exists and is in use: choose another name with --tun/);
   const busy = await startPeer(host, '--bind 127.0.0.1:5000');
   await fails('client', client, /bind EADDRINUSE 127.0.0.1:5000: .*--local/);
   await busy.stop();
   await fails('server', [...server, '--tun-local', '10.0.2.2'], /10.0.2.2 or .* is in use on this host: .*--tun-local/);
-  await using listener = host.start('python3', ['-c', `
+  await using listener = host.start('python3', [
+    '-c',
+    `
 import socket
-s = socket.create_server(('', 4567)); print('listening', flush=True); s.accept()`]);
+s = socket.create_server(('', 4567)); print('listening', flush=True); s.accept()`,
+  ]);
   await listener.waitFor(/listening/);
   await fails('server', server, /listen EADDRINUSE 0.0.0.0:4567: Another program has this TCP port/);
 });
@@ -51,8 +58,11 @@ t.test('without nft one sentence says what to install', { skip, timeout: 60_000 
   const args = [main('server'), '-l', '4567', '-r', '127.0.0.1:7000'];
   const program = rig.server.start(process.execPath, args, { env: { PATH: folder } });
   t.equal(await program.exited, 1);
-  t.equal(program.output, 'guise: The program `nft` is missing: install nftables, '
-    + 'or use --no-firewall and set the rules by other means.');
+  t.equal(
+    program.output,
+    'guise: The program `nft` is missing: install nftables, ' +
+      'or use --no-firewall and set the rules by other means.',
+  );
 });
 
 t.test('--no-firewall leaves the rules alone and prints them', { skip, timeout: 60_000 }, async (t) => {
@@ -65,7 +75,15 @@ t.test('--no-firewall leaves the rules alone and prints them', { skip, timeout: 
 
 t.test('the log can be JSON', { skip, timeout: 60_000 }, async (t) => {
   await using rig = await Rig.create();
-  const server = rig.server.start(process.execPath, [main('server'), '-l', '4567', '-r', '127.0.0.1:7000', '--log-format', 'json']);
+  const server = rig.server.start(process.execPath, [
+    main('server'),
+    '-l',
+    '4567',
+    '-r',
+    '127.0.0.1:7000',
+    '--log-format',
+    'json',
+  ]);
   await server.waitFor(/ready/);
   for (const line of server.output.split('\n')) t.type((JSON.parse(line) as { msg: unknown }).msg, 'string');
 });

@@ -36,7 +36,10 @@ function both(name: (part: Part) => string, inject: (scene: Scene, part: Part) =
 }
 
 export const FAULTS: readonly Fault[] = [
-  ...both((part) => `${part} killed and restarted`, (scene, part) => scene.restart(part)),
+  ...both(
+    (part) => `${part} killed and restarted`,
+    (scene, part) => scene.restart(part),
+  ),
   { name: 'NAT rebinding', inject: rebind },
   { name: 'conntrack flushed on the router', inject: async ({ rig }) => flushConntrack(rig.router) },
   { name: 'conntrack flushed, nothing picked up', inject: forget },
@@ -45,9 +48,18 @@ export const FAULTS: readonly Fault[] = [
   { name: 'client suspended', lasts: SUSPENSION, inject: async (scene) => suspend(scene.program('client')) },
   { name: 'server suspended', lasts: SUSPENSION, inject: async (scene) => suspend(scene.program('server')) },
   { name: 'address change of the client', inject: changeAddress },
-  ...both((part) => `TUN of the ${part} deleted`, ({ rig }, part) => deleteTun(rig[part])),
-  ...both((part) => `firewall flushed on the ${part}`, ({ rig }, part) => rig[part].nft('flush ruleset')),
-  ...both((part) => `firewall of the ${part} reloaded, forwards nothing`, ({ rig }, part) => closeFirewall(rig[part])),
+  ...both(
+    (part) => `TUN of the ${part} deleted`,
+    ({ rig }, part) => deleteTun(rig[part]),
+  ),
+  ...both(
+    (part) => `firewall flushed on the ${part}`,
+    ({ rig }, part) => rig[part].nft('flush ruleset'),
+  ),
+  ...both(
+    (part) => `firewall of the ${part} reloaded, forwards nothing`,
+    ({ rig }, part) => closeFirewall(rig[part]),
+  ),
   { name: 'backend restarted', lasts: { random: [0.5, 3], measured: 2 }, inject: stopBackend },
   { name: 'black hole', inject: swallow },
   { name: 'RST injected', inject: injectResets },

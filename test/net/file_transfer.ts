@@ -19,11 +19,19 @@ export interface Transfer {
 }
 
 /** Runs a transfer of `bytes` to an address of the server. `onProgress` gets the fraction that is sent. */
-export async function transferFile(
-  { from, to, address, bytes, onProgress }: {
-    from: Host; to: Host; address: string; bytes: number; onProgress?: (fraction: number) => void;
-  },
-): Promise<Transfer> {
+export async function transferFile({
+  from,
+  to,
+  address,
+  bytes,
+  onProgress,
+}: {
+  from: Host;
+  to: Host;
+  address: string;
+  bytes: number;
+  onProgress?: (fraction: number) => void;
+}): Promise<Transfer> {
   const self = fileURLToPath(import.meta.url);
   const receiver = to.start(process.execPath, [self, 'receive', address, '8080']);
   await receiver.waitFor(/^listening/);
@@ -50,7 +58,7 @@ async function send(address: string, port: number, bytes: number): Promise<void>
   const socket = connect(port, address);
   await once(socket, 'connect');
   const hash = createHash('sha256');
-  for (let left = bytes; left > 0; ) {
+  for (let left = bytes; left > 0;) {
     const chunk = randomBytes(Math.min(CHUNK, left));
     hash.update(chunk);
     left -= chunk.length;
@@ -63,6 +71,6 @@ async function send(address: string, port: number, bytes: number): Promise<void>
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const [, , part, address, port, bytes] = process.argv as string[];
+  const [, , part, address, port, bytes] = process.argv;
   await (part === 'receive' ? receive(address!, Number(port)) : send(address!, Number(port), Number(bytes)));
 }

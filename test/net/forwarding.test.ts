@@ -6,8 +6,18 @@ import { ping, startPeer } from './traffic.js';
 const skip = noRig() ?? false;
 const FIRST = ['--local', '4567', '--remote', '127.0.0.1:7000'];
 const SECOND = [
-  '--local', '4568', '--remote', '127.0.0.1:7000', '--tun-local', '192.168.202.1', '--tun-peer', '192.168.202.2',
-  '--tun-local6', 'fcca::1', '--tun-peer6', 'fcca::2',
+  '--local',
+  '4568',
+  '--remote',
+  '127.0.0.1:7000',
+  '--tun-local',
+  '192.168.202.1',
+  '--tun-peer',
+  '192.168.202.2',
+  '--tun-local6',
+  'fcca::1',
+  '--tun-peer6',
+  'fcca::2',
 ];
 const CLIENT = ['--local', '127.0.0.1:5000', '--remote'];
 
@@ -41,7 +51,10 @@ t.test('forwarding stays on for as long as one of two servers needs it', { skip,
   await using rig = await Rig.create();
   const host = rig.server;
   for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
-    for (const [kind, order] of [['first', [0, 1]], ['second', [1, 0]]] as const) {
+    for (const [kind, order] of [
+      ['first', [0, 1]],
+      ['second', [1, 0]],
+    ] as const) {
       await setForwarding(host, 0);
       const servers = [await startServer(host, FIRST), await startServer(host, SECOND)];
       t.match(servers[0]!.server.output, /forwarding: switched on net.ipv4.ip_forward, net.ipv6.conf.all.forwarding/);
@@ -69,7 +82,10 @@ t.test('two servers that are killed at once leave forwarding as it was', { skip,
     await setForwarding(host, before);
     const servers = [await startServer(host, FIRST), await startServer(host, SECOND)];
     await Promise.all(servers.map(({ server }) => server.stop('SIGKILL')));
-    await gone(host, servers.flatMap(({ family }) => family));
+    await gone(
+      host,
+      servers.flatMap(({ family }) => family),
+    );
     t.equal(await forwarding(host), `${before} ${before}`);
   }
 });

@@ -7,19 +7,23 @@ const skip = noRig() ?? false;
 const SERVER = ['--local', '4567', '--remote', '127.0.0.1:7000'];
 const CLIENT = ['--local', '127.0.0.1:5000', '--remote', '10.0.2.2:4567'];
 
-t.test('an interface that somebody deletes is made again, and traffic goes on', { skip, timeout: 60_000 }, async (t) => {
-  await using rig = await Rig.create();
-  await rig.server.guise('server', SERVER);
-  const client = await rig.client.guise('client', [...CLIENT, '--tun', 'gone']);
-  await startPeer(rig.server, '--bind 127.0.0.1:7000 --echo');
-  t.equal((await ping(rig.client, '--to 127.0.0.1:5000 --count 5')).lost, 0);
-  await rig.client.run('ip', ['link', 'delete', 'gone']);
-  await client.waitFor(/ENODEV: The packet device is gone.* Setting it up again/);
-  await client.waitFor(/ready/, 1);
-  t.equal((await ping(rig.client, '--to 127.0.0.1:5000 --count 5')).lost, 0);
-  t.equal(await client.stop(), 0);
-  t.equal(await rig.client.run('nft', ['list', 'ruleset']), '', 'no rule is left');
-});
+t.test(
+  'an interface that somebody deletes is made again, and traffic goes on',
+  { skip, timeout: 60_000 },
+  async (t) => {
+    await using rig = await Rig.create();
+    await rig.server.guise('server', SERVER);
+    const client = await rig.client.guise('client', [...CLIENT, '--tun', 'gone']);
+    await startPeer(rig.server, '--bind 127.0.0.1:7000 --echo');
+    t.equal((await ping(rig.client, '--to 127.0.0.1:5000 --count 5')).lost, 0);
+    await rig.client.run('ip', ['link', 'delete', 'gone']);
+    await client.waitFor(/ENODEV: The packet device is gone.* Setting it up again/);
+    await client.waitFor(/ready/, 1);
+    t.equal((await ping(rig.client, '--to 127.0.0.1:5000 --count 5')).lost, 0);
+    t.equal(await client.stop(), 0);
+    t.equal(await rig.client.run('nft', ['list', 'ruleset']), '', 'no rule is left');
+  },
+);
 
 t.test('a persistent interface of the user needs no right at all', { skip, timeout: 60_000 }, async (t) => {
   const user = `${process.getuid!()}`;
@@ -35,7 +39,18 @@ t.test('a persistent interface of the user needs no right at all', { skip, timeo
     const main = new URL('../../server/main.js', import.meta.url).pathname;
     // The same user, who may read the checkout wherever it lies, with no capability.
     const server = host.start('setpriv', [
-      '--bounding-set', '-all', '--inh-caps', '-all', '--no-new-privs', process.execPath, main, ...SERVER, '--tun', 'mine', '--no-firewall', '--ipv4-only',
+      '--bounding-set',
+      '-all',
+      '--inh-caps',
+      '-all',
+      '--no-new-privs',
+      process.execPath,
+      main,
+      ...SERVER,
+      '--tun',
+      'mine',
+      '--no-firewall',
+      '--ipv4-only',
     ]);
     await server.waitFor(/ready/);
     t.match(readFileSync(`/proc/${server.pid}/status`, 'utf8'), /CapEff:\s*0+\n/);
@@ -43,6 +58,6 @@ t.test('a persistent interface of the user needs no right at all', { skip, timeo
     await rig.client.guise('client', CLIENT);
     await startPeer(host, '--bind 127.0.0.1:7000 --echo');
     const result = await ping(rig.client, '--to 127.0.0.1:5000 --count 20');
-    t.same([result.sent, result.lost], [20, 0], `${queues[0] ?? 'one queue'}`);
+    t.same([result.sent, result.lost], [20, 0], queues[0] ?? 'one queue');
   }
 });

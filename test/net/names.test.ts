@@ -39,31 +39,36 @@ async function hostsFile(t: Test): Promise<HostsFile> {
   return new HostsFile(folder);
 }
 
-t.test('a connection follows the name to another address, and nothing is lost', {
-  skip, timeout: 60_000,
-}, async (t) => {
-  await using rig = await Rig.create({ strict: true });
-  const hosts = await hostsFile(t);
-  await rig.server.run('ip', ['address', 'add', '10.0.2.3/24', 'dev', 'eth0']);
-  const server = await rig.server.guise('server', ['--local', '4567', '--remote', '127.0.0.1:7000']);
-  await rig.router.nft(`table inet rig { chain moved { type filter hook forward priority -5;
+t.test(
+  'a connection follows the name to another address, and nothing is lost',
+  {
+    skip,
+    timeout: 60_000,
+  },
+  async (t) => {
+    await using rig = await Rig.create({ strict: true });
+    const hosts = await hostsFile(t);
+    await rig.server.run('ip', ['address', 'add', '10.0.2.3/24', 'dev', 'eth0']);
+    const server = await rig.server.guise('server', ['--local', '4567', '--remote', '127.0.0.1:7000']);
+    await rig.router.nft(`table inet rig { chain moved { type filter hook forward priority -5;
     ip daddr 10.0.2.3 tcp dport 4567 counter; }; }`);
-  await hosts.set('server.test', '10.0.2.2');
-  const client = await hosts.start(rig.client, 'impatient_client.js', CLIENT);
-  await startPeer(rig.server, '--bind 127.0.0.1:7000 --echo --from-all');
-  const pings = ping(rig.client, '--to 127.0.0.1:5000 --count 1500 --interval 10000');
-  await client.waitFor(/connected from port/);
-  await hosts.set('server.test', '10.0.2.3');
-  await client.waitFor(/connected from port \d+, where the name leads now/);
-  const { sent, lost, wrong } = await pings;
-  t.same([sent, lost, wrong], [1500, 0, 0], 'across the change');
-  t.ok((await rig.router.counter('rig', 'moved')) > 100, 'which was one');
-  await server.waitFor(/ closed$/);
-  t.equal(server.output.match(/ connected$/gm)?.length, 2, 'one connection after the other');
-  t.notMatch(client.output, /closed|again|ETIMEDOUT/, 'of which the client has nothing to tell');
-  t.equal(await client.stop(), 0);
-  t.equal(await rig.invalid(), 0, 'conntrack finds nothing invalid');
-});
+    await hosts.set('server.test', '10.0.2.2');
+    const client = await hosts.start(rig.client, 'impatient_client.js', CLIENT);
+    await startPeer(rig.server, '--bind 127.0.0.1:7000 --echo --from-all');
+    const pings = ping(rig.client, '--to 127.0.0.1:5000 --count 1500 --interval 10000');
+    await client.waitFor(/connected from port/);
+    await hosts.set('server.test', '10.0.2.3');
+    await client.waitFor(/connected from port \d+, where the name leads now/);
+    const { sent, lost, wrong } = await pings;
+    t.same([sent, lost, wrong], [1500, 0, 0], 'across the change');
+    t.ok((await rig.router.counter('rig', 'moved')) > 100, 'which was one');
+    await server.waitFor(/ closed$/);
+    t.equal(server.output.match(/ connected$/gm)?.length, 2, 'one connection after the other');
+    t.notMatch(client.output, /closed|again|ETIMEDOUT/, 'of which the client has nothing to tell');
+    t.equal(await client.stop(), 0);
+    t.equal(await rig.invalid(), 0, 'conntrack finds nothing invalid');
+  },
+);
 
 t.test('a name that no look-up finds any more changes nothing', { skip, timeout: 60_000 }, async (t) => {
   await using rig = await Rig.create();

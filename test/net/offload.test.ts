@@ -5,7 +5,11 @@ import { startPeer } from './traffic.js';
 const skip = noRig() ?? false;
 const CLIENT = ['--local', '127.0.0.1:5000', '--remote', '10.0.2.2:4567'];
 
-for (const [client, server] of [[true, false], [false, true], [false, false]]) {
+for (const [client, server] of [
+  [true, false],
+  [false, true],
+  [false, false],
+]) {
   const name = `offload ${client ? 'on' : 'off'} at the client, ${server ? 'on' : 'off'} at the server`;
   t.test(name, { skip, timeout: 60_000 }, async (t) => {
     await using rig = await Rig.create({ strict: true });
@@ -25,7 +29,14 @@ for (const [client, server] of [[true, false], [false, true], [false, false]]) {
 t.test('a backend behind a device without checksum offload gets everything', { skip, timeout: 60_000 }, async (t) => {
   await using rig = await Rig.create();
   await rig.server.run('ethtool', ['-K', 'eth0', 'tx', 'off']);
-  const server = await rig.server.guise('server', ['--local', '4567', '--remote', '10.0.2.1:7000', '--log-level', 'debug']);
+  const server = await rig.server.guise('server', [
+    '--local',
+    '4567',
+    '--remote',
+    '10.0.2.1:7000',
+    '--log-level',
+    'debug',
+  ]);
   await rig.client.guise('client', CLIENT);
   const there = await startPeer(rig.router, '--bind 10.0.2.1:7000');
   await startPeer(rig.client, '--to 127.0.0.1:5000 --count 5000 --rate 5000 --gso').then((peer) => peer.result());

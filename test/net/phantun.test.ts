@@ -26,7 +26,7 @@ t.test('our client finds out that the server is phantun, and works with it', { s
   t.match(client.output, /to a phantun server/);
 });
 
-t.test('with the profile given, the first SYN is phantun\'s', { skip, timeout: 60_000 }, async (t) => {
+t.test("with the profile given, the first SYN is phantun's", { skip, timeout: 60_000 }, async (t) => {
   await using rig = await Rig.create();
   await natForPhantunServer(rig.server);
   const server = rig.server.start(`${folder}/server`, ['--local', '4567', '--remote', '127.0.0.1:7000'], LOG);
@@ -41,7 +41,7 @@ t.test('with the profile given, the first SYN is phantun\'s', { skip, timeout: 6
   t.match(capture.output, /Flags \[S\], seq 0,/);
 });
 
-t.test('phantun\'s client works with our server', { skip, timeout: 60_000 }, async (t) => {
+t.test("phantun's client works with our server", { skip, timeout: 60_000 }, async (t) => {
   await using rig = await Rig.create();
   await natForPhantunClient(rig.client);
   const server = await rig.server.guise('server', ['--local', '4567', '--remote', '127.0.0.1:7000']);

@@ -10,8 +10,11 @@ export async function natForPhantunClient(host: Host): Promise<void> {
 
 /** The same for its server: the port leads to its address. */
 export async function natForPhantunServer(host: Host): Promise<void> {
-  await nat(host, `chain nat { type nat hook prerouting priority dstnat;
-    iifname "eth0" tcp dport 4567 dnat ip to 192.168.201.2; };`);
+  await nat(
+    host,
+    `chain nat { type nat hook prerouting priority dstnat;
+    iifname "eth0" tcp dport 4567 dnat ip to 192.168.201.2; };`,
+  );
 }
 
 async function nat(host: Host, chain: string): Promise<void> {

@@ -30,37 +30,52 @@ async function rights(host: Host): Promise<{ name: string; rights: string }[]> {
   return found.filter(({ name }) => name !== 'ip' && name !== 'ended');
 }
 
-t.test('no thread and no child keeps a right that it does not need, and recovery needs no other', {
-  skip, timeout: 60_000,
-}, async (t) => {
-  await using rig = await Rig.create();
-  await rig.client.sysctl('net.ipv4.ip_forward', 0);
-  const directory = await mkdtemp(join(tmpdir(), 'guise-'));
-  t.teardown(() => rm(directory, { recursive: true }));
-  const packet = join(directory, 'packet');
-  await writeFile(packet, 'hello', { mode: 0o600 });
-  await chown(packet, 65_534, 65_534).catch(() => {}); // a user namespace may have no other user
-  await rig.server.guise('server', SERVER);
-  const client = await rig.client.guise('client', [...CLIENT, '--handshake-packet', packet]);
-  const check = async (): Promise<void> => {
-    for (const host of [rig.client, rig.server]) {
-      const all = await rights(host);
-      t.ok(all.filter(({ name }) => name === 'node').length > 5, 'with the threads of Node');
-      t.ok(all.some(({ name }) => name === 'nft'), 'with the children');
-      t.same(all.filter((each) => each.rights !== LEAST), [], FIELDS.join(' '));
-    }
-  };
-  await check();
-  t.match(client.output, /privileges: keeps CAP_NET_BIND_SERVICE, CAP_NET_ADMIN; no_new_privs, system calls filtered/);
-  await rig.client.run('ip', ['link', 'delete', 'gone']);
-  await client.waitFor(/ready/, 1);
-  await check();
-  await startPeer(rig.server, '--bind 127.0.0.1:7000 --echo');
-  t.equal((await ping(rig.client, '--to 127.0.0.1:500 --count 5')).lost, 0);
-  t.equal(await client.stop(), 0);
-  t.equal(await rig.client.run('nft', ['list', 'ruleset']), '', 'no rule is left');
-  t.equal((await rig.client.run('cat', ['/proc/sys/net/ipv4/ip_forward'])).trim(), '0', 'forwarding as it was');
-});
+t.test(
+  'no thread and no child keeps a right that it does not need, and recovery needs no other',
+  {
+    skip,
+    timeout: 60_000,
+  },
+  async (t) => {
+    await using rig = await Rig.create();
+    await rig.client.sysctl('net.ipv4.ip_forward', 0);
+    const directory = await mkdtemp(join(tmpdir(), 'guise-'));
+    t.teardown(() => rm(directory, { recursive: true }));
+    const packet = join(directory, 'packet');
+    await writeFile(packet, 'hello', { mode: 0o600 });
+    await chown(packet, 65_534, 65_534).catch(() => {}); // a user namespace may have no other user
+    await rig.server.guise('server', SERVER);
+    const client = await rig.client.guise('client', [...CLIENT, '--handshake-packet', packet]);
+    const check = async (): Promise<void> => {
+      for (const host of [rig.client, rig.server]) {
+        const all = await rights(host);
+        t.ok(all.filter(({ name }) => name === 'node').length > 5, 'with the threads of Node');
+        t.ok(
+          all.some(({ name }) => name === 'nft'),
+          'with the children',
+        );
+        t.same(
+          all.filter((each) => each.rights !== LEAST),
+          [],
+          FIELDS.join(' '),
+        );
+      }
+    };
+    await check();
+    t.match(
+      client.output,
+      /privileges: keeps CAP_NET_BIND_SERVICE, CAP_NET_ADMIN; no_new_privs, system calls filtered/,
+    );
+    await rig.client.run('ip', ['link', 'delete', 'gone']);
+    await client.waitFor(/ready/, 1);
+    await check();
+    await startPeer(rig.server, '--bind 127.0.0.1:7000 --echo');
+    t.equal((await ping(rig.client, '--to 127.0.0.1:500 --count 5')).lost, 0);
+    t.equal(await client.stop(), 0);
+    t.equal(await rig.client.run('nft', ['list', 'ruleset']), '', 'no rule is left');
+    t.equal((await rig.client.run('cat', ['/proc/sys/net/ipv4/ip_forward'])).trim(), '0', 'forwarding as it was');
+  },
+);
 
 /** Makes a user namespace, which needs no right, by the system call and by the flag of clone(2). */
 const ESCAPES = `
@@ -85,7 +100,8 @@ t.test('system calls that a tunnel never makes are refused to it and to its chil
     encoding: 'utf8',
   });
   const [before, after] = stdout.split(/privileges: .*/);
-  if (!/unshare works/.test(before!)) t.comment(`user namespaces are not to be had here anyway: ${before} ${stderr}`);
+  if (!before!.includes('unshare works'))
+    t.comment(`user namespaces are not to be had here anyway: ${before} ${stderr}`);
   t.match(after, /clone Operation not permitted/);
   t.match(after, /unshare Operation not permitted/);
 });

@@ -105,7 +105,11 @@ export class RunningProgram implements AsyncDisposable {
   }
 }
 
-export function start(command: string, args: readonly string[], { input, env, signal, onLine }: RunOptions = {}): RunningProgram {
+export function start(
+  command: string,
+  args: readonly string[],
+  { input, env, signal, onLine }: RunOptions = {},
+): RunningProgram {
   const child = spawn(command, args, {
     stdio: ['pipe', 'pipe', 'pipe'],
     env: { ...process.env, ...env },

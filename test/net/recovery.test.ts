@@ -41,25 +41,29 @@ async function answers(application: RunningProgram, more: number): Promise<void>
 
 /** Nothing of the client's latest connection passes the router any more, and nobody is told. */
 async function blackHole(rig: Rig, client: RunningProgram): Promise<void> {
-  const port = client.output.match(/connected from port (\d+)/g)!.at(-1)!.match(/\d+/)![0];
+  const port = /\d+/.exec(client.output.match(/connected from port (\d+)/g)!.at(-1)!)![0];
   await rig.router.nft(`table inet hole { chain forward { type filter hook forward priority -20;
     tcp dport ${port} counter drop; tcp sport ${port} counter drop; }; }`);
 }
 
-t.test('a connection that the path swallows is replaced, and the application sees a gap', { skip, timeout: 60_000 }, async (t) => {
-  await using rig = await Rig.create({ strict: true });
-  await rig.server.guise('server', SERVER);
-  const client = await rig.client.guise('client', [...CLIENT, '--dead-after', '1']);
-  const service = await startService(rig);
-  const application = rig.client.start(process.execPath, ['-e', APPLICATION]);
-  await answers(application, 5);
-  await blackHole(rig, client);
-  await client.waitFor(/127.0.0.1:6000: read ETIMEDOUT .*Connecting again/);
-  await client.waitFor(/connected from port/, 1);
-  await answers(application, 5);
-  t.notMatch(application.output, /error/);
-  t.equal(service.output.match(/asked by/g)?.length, 2, 'the service sees one change of address');
-});
+t.test(
+  'a connection that the path swallows is replaced, and the application sees a gap',
+  { skip, timeout: 60_000 },
+  async (t) => {
+    await using rig = await Rig.create({ strict: true });
+    await rig.server.guise('server', SERVER);
+    const client = await rig.client.guise('client', [...CLIENT, '--dead-after', '1']);
+    const service = await startService(rig);
+    const application = rig.client.start(process.execPath, ['-e', APPLICATION]);
+    await answers(application, 5);
+    await blackHole(rig, client);
+    await client.waitFor(/127.0.0.1:6000: read ETIMEDOUT .*Connecting again/);
+    await client.waitFor(/connected from port/, 1);
+    await answers(application, 5);
+    t.notMatch(application.output, /error/);
+    t.equal(service.output.match(/asked by/g)?.length, 2, 'the service sees one change of address');
+  },
+);
 
 t.test('a server that is killed and started again is found again', { skip, timeout: 60_000 }, async (t) => {
   await using rig = await Rig.create({ strict: true });
@@ -88,27 +92,33 @@ t.test('a server that answers nothing but probes is left alone', { skip, timeout
   t.notMatch(client.output, /Connecting again/);
 });
 
-const skipPhantun = skip || (existsSync(`${phantunFolder}/server`) ? false : 'PHANTUN_BIN names no folder with phantun');
+const skipPhantun =
+  skip || (existsSync(`${phantunFolder}/server`) ? false : 'PHANTUN_BIN names no folder with phantun');
 
-t.test('a phantun server proves with probes that it lives, and is found again when it does not', {
-  skip: skipPhantun, timeout: 60_000,
-}, async (t) => {
-  await using rig = await Rig.create({ liberal: true });
-  await natForPhantunServer(rig.server);
-  const server = rig.server.start(`${phantunFolder}/server`, ['-l', '4567', '-r', '127.0.0.1:7000'], {
-    env: { RUST_LOG: 'info' },
-  });
-  await server.waitFor(/Listening on 4567/);
-  const client = await rig.client.guise('client', [...CLIENT, '--profile', 'phantun', '--dead-after', '1']);
-  const capture = await rig.capture('tcp src port 4567');
-  const service = await startService(rig, 'mute');
-  const application = rig.client.start(process.execPath, ['-e', APPLICATION]);
-  await service.waitFor(/asked by/);
-  // phantun acknowledges nothing by itself: what comes back is its answers.
-  await capture.waitFor(/Flags \[\.\].*length 0/, 5);
-  t.notMatch(client.output, /Connecting again/);
-  await blackHole(rig, client);
-  await client.waitFor(/connected from port/, 1);
-  await service.waitFor(/asked by/, 1);
-  await application.stop();
-});
+t.test(
+  'a phantun server proves with probes that it lives, and is found again when it does not',
+  {
+    skip: skipPhantun,
+    timeout: 60_000,
+  },
+  async (t) => {
+    await using rig = await Rig.create({ liberal: true });
+    await natForPhantunServer(rig.server);
+    const server = rig.server.start(`${phantunFolder}/server`, ['-l', '4567', '-r', '127.0.0.1:7000'], {
+      env: { RUST_LOG: 'info' },
+    });
+    await server.waitFor(/Listening on 4567/);
+    const client = await rig.client.guise('client', [...CLIENT, '--profile', 'phantun', '--dead-after', '1']);
+    const capture = await rig.capture('tcp src port 4567');
+    const service = await startService(rig, 'mute');
+    const application = rig.client.start(process.execPath, ['-e', APPLICATION]);
+    await service.waitFor(/asked by/);
+    // phantun acknowledges nothing by itself: what comes back is its answers.
+    await capture.waitFor(/Flags \[\.\].*length 0/, 5);
+    t.notMatch(client.output, /Connecting again/);
+    await blackHole(rig, client);
+    await client.waitFor(/connected from port/, 1);
+    await service.waitFor(/asked by/, 1);
+    await application.stop();
+  },
+);

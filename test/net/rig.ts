@@ -159,11 +159,28 @@ export class Rig implements AsyncDisposable {
       await run('ip', ['netns', 'add', host.name]);
       await host.run('ip', ['link', 'set', 'lo', 'up']);
     }
-    for (const [host, net, name] of [[this.client, 1, 'client'], [this.server, 2, 'server']] as const) {
+    for (const [host, net, name] of [
+      [this.client, 1, 'client'],
+      [this.server, 2, 'server'],
+    ] as const) {
       const router = this.router.name;
       await run('ip', [
-        'link', 'add', 'eth0', 'mtu', `${mtu}`, 'netns', host.name,
-        'type', 'veth', 'peer', 'name', name, 'mtu', `${mtu}`, 'netns', router,
+        'link',
+        'add',
+        'eth0',
+        'mtu',
+        `${mtu}`,
+        'netns',
+        host.name,
+        'type',
+        'veth',
+        'peer',
+        'name',
+        name,
+        'mtu',
+        `${mtu}`,
+        'netns',
+        router,
       ]);
       await configure(host, 'eth0', net, 2);
       await configure(this.router, name, net, 1);

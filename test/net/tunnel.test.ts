@@ -8,27 +8,34 @@ const WORKERS = ['--queues', '2'];
 const SERVER = ['--local', '4567', '--remote', '127.0.0.1:7000', '--idle-timeout', '60', ...WORKERS];
 const CLIENT = ['--local', '127.0.0.1:5000', '--remote', '10.0.2.2:4567', ...WORKERS];
 
-t.test('datagrams of all sizes arrive unchanged and in order, both ways at once', { skip, timeout: 120_000 }, async (t) => {
-  await using rig = await Rig.create({ strict: true });
-  const server = await rig.server.guise('server', SERVER);
-  const client = await rig.client.guise('client', CLIENT);
-  const there = await startPeer(rig.server, '--bind 127.0.0.1:7000 --count 100000 --rate 15000 --size 1-1460');
-  const here = await startPeer(rig.client, '--to 127.0.0.1:5000 --count 100000 --rate 15000 --size 1-1460');
-  for (const [name, result] of [['client', await here.result()], ['server', await there.result()]] as const) {
-    t.equal(result.received, 100_000, `${name}: none lost`);
-    t.equal(result.corrupted, 0, `${name}: none changed, merged or split`);
-    t.equal(result.reordered, 0, `${name}: in order`);
-    t.equal(result.duplicated, 0, `${name}: none twice`);
-    t.equal(result.wrongPeer, 0, `${name}: all from the right peer`);
-  }
-  t.equal(await rig.invalid(), 0, 'conntrack finds nothing invalid');
-  t.equal(await client.stop(), 0, 'the client exits 0');
-  t.equal(await server.stop(), 0, 'the server exits 0');
-  for (const host of [rig.client, rig.server]) {
-    t.equal(await host.run('nft', ['list', 'ruleset']), '', 'no rule is left');
-    t.notMatch(await host.run('ip', ['-br', 'link']), /tun/, 'no interface is left');
-  }
-});
+t.test(
+  'datagrams of all sizes arrive unchanged and in order, both ways at once',
+  { skip, timeout: 120_000 },
+  async (t) => {
+    await using rig = await Rig.create({ strict: true });
+    const server = await rig.server.guise('server', SERVER);
+    const client = await rig.client.guise('client', CLIENT);
+    const there = await startPeer(rig.server, '--bind 127.0.0.1:7000 --count 100000 --rate 15000 --size 1-1460');
+    const here = await startPeer(rig.client, '--to 127.0.0.1:5000 --count 100000 --rate 15000 --size 1-1460');
+    for (const [name, result] of [
+      ['client', await here.result()],
+      ['server', await there.result()],
+    ] as const) {
+      t.equal(result.received, 100_000, `${name}: none lost`);
+      t.equal(result.corrupted, 0, `${name}: none changed, merged or split`);
+      t.equal(result.reordered, 0, `${name}: in order`);
+      t.equal(result.duplicated, 0, `${name}: none twice`);
+      t.equal(result.wrongPeer, 0, `${name}: all from the right peer`);
+    }
+    t.equal(await rig.invalid(), 0, 'conntrack finds nothing invalid');
+    t.equal(await client.stop(), 0, 'the client exits 0');
+    t.equal(await server.stop(), 0, 'the server exits 0');
+    for (const host of [rig.client, rig.server]) {
+      t.equal(await host.run('nft', ['list', 'ruleset']), '', 'no rule is left');
+      t.notMatch(await host.run('ip', ['-br', 'link']), /tun/, 'no interface is left');
+    }
+  },
+);
 
 for (const direction of ['up', 'down'] as const) {
   const name = `full speed through strict conntrack, ${direction}, past the wrap of sequence numbers`;
@@ -61,7 +68,9 @@ t.test('the first datagrams survive the loss of each handshake segment', { skip,
     await rig.server.guise('server', SERVER);
     await rig.client.guise('client', CLIENT);
     const sink = await startPeer(rig.server, '--bind 127.0.0.1:7000');
-    await startPeer(rig.client, '--to 127.0.0.1:5000 --count 500 --rate 5000 --size 24-1400').then((peer) => peer.result());
+    await startPeer(rig.client, '--to 127.0.0.1:5000 --count 500 --rate 5000 --size 24-1400').then((peer) =>
+      peer.result(),
+    );
     const result = await sink.result();
     t.equal(await dropped(), 1, `one ${name} was dropped`);
     t.same([result.received, result.reordered, result.corrupted], [500, 0, 0], `${name}: all arrive in order`);
@@ -115,19 +124,23 @@ t.test('a backend that is down closes nothing', { skip, timeout: 60_000 }, async
   await echo.stop();
 });
 
-t.test('SIGKILL leaves no rule, no interface, no child and forwarding as it was', { skip, timeout: 60_000 }, async (t) => {
-  await using rig = await Rig.create();
-  await rig.server.sysctl('net.ipv4.ip_forward', 0); // a new namespace takes it from the host
-  await rig.server.nft('table ip filter { chain FORWARD { type filter hook forward priority 0; policy drop; }; }');
-  const server = await rig.server.guise('server', SERVER);
-  t.match(await rig.server.run('nft', ['list', 'table', 'ip', 'filter']), /accept comment "guise/, 'let through');
-  const before = await rig.server.run('ip', ['netns', 'pids', rig.server.name]);
-  t.ok(before.trim().split('\n').length > 2, 'it had children');
-  await server.stop('SIGKILL');
-  const gone = async (): Promise<boolean> =>
-    (await rig.server.run('ip', ['netns', 'pids', rig.server.name])).trim().split('\n').length <= 1;
-  while (!(await gone()));
-  t.notMatch(await rig.server.run('nft', ['list', 'ruleset']), /guise/, 'no rule is left');
-  t.notMatch(await rig.server.run('ip', ['-br', 'link']), /tun/, 'no interface is left');
-  t.equal((await rig.server.run('cat', ['/proc/sys/net/ipv4/ip_forward'])).trim(), '0', 'forwarding as it was');
-});
+t.test(
+  'SIGKILL leaves no rule, no interface, no child and forwarding as it was',
+  { skip, timeout: 60_000 },
+  async (t) => {
+    await using rig = await Rig.create();
+    await rig.server.sysctl('net.ipv4.ip_forward', 0); // a new namespace takes it from the host
+    await rig.server.nft('table ip filter { chain FORWARD { type filter hook forward priority 0; policy drop; }; }');
+    const server = await rig.server.guise('server', SERVER);
+    t.match(await rig.server.run('nft', ['list', 'table', 'ip', 'filter']), /accept comment "guise/, 'let through');
+    const before = await rig.server.run('ip', ['netns', 'pids', rig.server.name]);
+    t.ok(before.trim().split('\n').length > 2, 'it had children');
+    await server.stop('SIGKILL');
+    const gone = async (): Promise<boolean> =>
+      (await rig.server.run('ip', ['netns', 'pids', rig.server.name])).trim().split('\n').length <= 1;
+    while (!(await gone()));
+    t.notMatch(await rig.server.run('nft', ['list', 'ruleset']), /guise/, 'no rule is left');
+    t.notMatch(await rig.server.run('ip', ['-br', 'link']), /tun/, 'no interface is left');
+    t.equal((await rig.server.run('cat', ['/proc/sys/net/ipv4/ip_forward'])).trim(), '0', 'forwarding as it was');
+  },
+);

@@ -14,7 +14,11 @@ t.test('answers leave from the address that the application talked to', { skip, 
     await rig.server.guise('server', SERVER);
     await rig.client.guise('client', ['--local', local, '--remote', '10.0.2.2:4567']);
     await startPeer(rig.server, '--bind 127.0.0.1:7000 --echo');
-    const asked = ['127.0.0.9:5000', '10.0.1.2:5000', ...(local.startsWith('[') ? ['[::1]:5000', '[fd00:1::2]:5000'] : [])];
+    const asked = [
+      '127.0.0.9:5000',
+      '10.0.1.2:5000',
+      ...(local.startsWith('[') ? ['[::1]:5000', '[fd00:1::2]:5000'] : []),
+    ];
     for (const address of asked) {
       // The socket is connected: it takes answers from this address only.
       const result = await ping(rig.client, `--to ${address} --count 20`);
@@ -39,7 +43,12 @@ t.test('a handshake packet is the first data on each side', { skip, timeout: 60_
   await writeFile(join(folder, 'server'), 'HTTP/1.1 200 OK\r\n\r\n');
   await rig.server.guise('server', [...SERVER, '--handshake-packet', join(folder, 'server')]);
   await rig.client.guise('client', [
-    '--local', '127.0.0.1:5000', '--remote', '10.0.2.2:4567', '--handshake-packet', join(folder, 'client'),
+    '--local',
+    '127.0.0.1:5000',
+    '--remote',
+    '10.0.2.2:4567',
+    '--handshake-packet',
+    join(folder, 'client'),
   ]);
   const there = rig.server.start(process.execPath, ['-e', UDP, '7000']);
   await there.waitFor(/ready/);
@@ -49,13 +58,19 @@ t.test('a handshake packet is the first data on each side', { skip, timeout: 60_
   await here.waitFor(new RegExp(`^${Buffer.from('HTTP/1.1 200 OK\r\n\r\n').toString('hex')}$`));
 });
 
-t.test('datagrams that the link cannot take whole are fragmented on the UDP side', { skip, timeout: 60_000 }, async (t) => {
-  await using rig = await Rig.create();
-  await rig.server.guise('server', SERVER);
-  await rig.client.guise('client', ['--local', '127.0.0.1:5000', '--remote', '10.0.2.2:4567']);
-  await rig.server.run('ip', ['link', 'set', 'lo', 'mtu', '1300']);
-  const there = await startPeer(rig.server, '--bind 127.0.0.1:7000');
-  await startPeer(rig.client, '--to 127.0.0.1:5000 --count 2000 --rate 5000 --size 1440').then((peer) => peer.result());
-  const result = await there.result();
-  t.same([result.received, result.corrupted, result.reordered], [2000, 0, 0]);
-});
+t.test(
+  'datagrams that the link cannot take whole are fragmented on the UDP side',
+  { skip, timeout: 60_000 },
+  async (t) => {
+    await using rig = await Rig.create();
+    await rig.server.guise('server', SERVER);
+    await rig.client.guise('client', ['--local', '127.0.0.1:5000', '--remote', '10.0.2.2:4567']);
+    await rig.server.run('ip', ['link', 'set', 'lo', 'mtu', '1300']);
+    const there = await startPeer(rig.server, '--bind 127.0.0.1:7000');
+    await startPeer(rig.client, '--to 127.0.0.1:5000 --count 2000 --rate 5000 --size 1440').then((peer) =>
+      peer.result(),
+    );
+    const result = await there.result();
+    t.same([result.received, result.corrupted, result.reordered], [2000, 0, 0]);
+  },
+);

@@ -41,9 +41,9 @@ export async function wireGuard(one: WireGuardEnd, other: WireGuardEnd, mtu: num
   };
 }
 
-async function prepare(end: WireGuardEnd): Promise<
-  WireGuardEnd & { name: string; privateKey: string; publicKey: string; program: RunningProgram }
-> {
+async function prepare(
+  end: WireGuardEnd,
+): Promise<WireGuardEnd & { name: string; privateKey: string; publicKey: string; program: RunningProgram }> {
   // The control sockets of all namespaces lie in one folder.
   const name = `wg${process.pid % 100_000}x${++interfaces}`;
   const program = end.host.start('wireguard-go', ['-f', name], {

@@ -16,11 +16,16 @@ async function main(signal: AbortSignal): Promise<boolean> {
     .usage('$0 [--minutes N]\n\nBreaks the network and the programs around a tunnel, and checks what it carries.')
     .options({
       minutes: {
-        type: 'number', requiresArg: true, default: 3, describe: 'how long; each fault has its turn once at least',
+        type: 'number',
+        requiresArg: true,
+        default: 3,
+        describe: 'how long; each fault has its turn once at least',
       },
       seed: { type: 'number', requiresArg: true, describe: 'of the schedule', defaultDescription: 'a random one' },
       each: {
-        type: 'number', requiresArg: true, conflicts: ['seed'],
+        type: 'number',
+        requiresArg: true,
+        conflicts: ['seed'],
         describe: 'instead: each fault so often in turn, for as long as the README measures it',
       },
       markdown: { type: 'string', requiresArg: true, describe: 'write the tables to this file too' },

@@ -21,7 +21,7 @@ export interface Label {
 
 /** Sizes go through all that a segment can carry, in no order; the filler changes with them. */
 export function writePayload({ direction, flow, sequence }: Label): Buffer {
-  const payload = Buffer.allocUnsafe(HEADER + (sequence * 619) % (LARGEST - HEADER + 1));
+  const payload = Buffer.allocUnsafe(HEADER + ((sequence * 619) % (LARGEST - HEADER + 1)));
   payload[4] = DIRECTIONS.indexOf(direction);
   payload[5] = flow;
   payload.writeUInt32BE(sequence, 6);

@@ -23,15 +23,25 @@ function faults(draw: DrawTable, { faults }: SoakReport): string {
 function datagrams(draw: DrawTable, report: SoakReport): string {
   const { sent, lostInGaps, lostBeyond, corrupted, misdelivered, duplicated, reordered } = report;
   const rows = Object.entries({
-    sent, 'lost in gaps': lostInGaps, 'lost beyond a gap': lostBeyond, corrupted, misdelivered, duplicated, reordered,
+    sent,
+    'lost in gaps': lostInGaps,
+    'lost beyond a gap': lostBeyond,
+    corrupted,
+    misdelivered,
+    duplicated,
+    reordered,
   });
-  return draw(['datagrams', ''], rows.map(([name, count]) => [name, `${count}`]));
+  return draw(
+    ['datagrams', ''],
+    rows.map(([name, count]) => [name, `${count}`]),
+  );
 }
 
 function uses(draw: DrawTable, { uses }: SoakReport): string {
   const mebibytes = (memory: number): string => (memory / 1024).toFixed(1);
   const rows = uses.map(({ part, processes, start, end, growth }) => [
-    part, `${processes}`,
+    part,
+    `${processes}`,
     ...[start, end, growth].map(({ memory }) => mebibytes(memory)),
     ...[start, end, growth].map(({ descriptors }) => `${descriptors}`),
   ]);
@@ -43,8 +53,10 @@ function uses(draw: DrawTable, { uses }: SoakReport): string {
 function subject({ report, machine }: Run): string {
   const { cores, processor, kernel, distribution, node } = machine;
   const minutes = (report.seconds / 60).toFixed(1);
-  return `${minutes} minutes on ${cores} cores (${processor}), Linux ${kernel}, ${distribution}, `
-    + `Node ${node}; strict conntrack, all in namespaces on the same cores`;
+  return (
+    `${minutes} minutes on ${cores} cores (${processor}), Linux ${kernel}, ${distribution}, ` +
+    `Node ${node}; strict conntrack, all in namespaces on the same cores`
+  );
 }
 
 export function terminalReport(run: Run): string {

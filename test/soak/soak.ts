@@ -130,7 +130,12 @@ class Run {
   /** The ends of what client and server said. */
   logs(): string {
     const tail = (part: 'client' | 'server'): string =>
-      this.#scene.program(part).output.split('\n').slice(-15).map((line) => `  ${part}: ${line}`).join('\n');
+      this.#scene
+        .program(part)
+        .output.split('\n')
+        .slice(-15)
+        .map((line) => `  ${part}: ${line}`)
+        .join('\n');
     return `${tail('client')}\n${tail('server')}`;
   }
 

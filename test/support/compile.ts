@@ -9,8 +9,16 @@ import { promisify } from 'node:util';
 export const root = fileURLToPath(new URL('../../..', import.meta.url));
 
 const FLAGS = [
-  '-std=c++20', '-g', '-O1', '-pthread', '-Wall', '-Wextra', '-Wno-missing-field-initializers', '-Werror',
-  '-fno-sanitize-recover=all', '-Inative',
+  '-std=c++20',
+  '-g',
+  '-O1',
+  '-pthread',
+  '-Wall',
+  '-Wextra',
+  '-Wno-missing-field-initializers',
+  '-Werror',
+  '-fno-sanitize-recover=all',
+  '-Inative',
 ];
 
 const nativeSources = ['native/wire', 'native/io', 'native/plane'].flatMap((folder) =>
@@ -42,12 +50,15 @@ export async function compile({ compiler, sanitizers, mains }: CompileOptions): 
 
   const waiting = [...mains, ...nativeSources];
   const compileWaiting = async (): Promise<void> => {
-    for (let source = waiting.shift(); source; source = waiting.shift()) await run('-c', source, '-o', objectOf(source));
+    for (let source = waiting.shift(); source; source = waiting.shift())
+      await run('-c', source, '-o', objectOf(source));
   };
   await Promise.all(Array.from({ length: availableParallelism() }, compileWaiting));
-  return Promise.all(mains.map(async (main) => {
-    const program = objectOf(main).replace(/\.cc\.o$/, '');
-    await run(objectOf(main), ...nativeSources.map(objectOf), '-o', program);
-    return program;
-  }));
+  return Promise.all(
+    mains.map(async (main) => {
+      const program = objectOf(main).replace(/\.cc\.o$/, '');
+      await run(objectOf(main), ...nativeSources.map(objectOf), '-o', program);
+      return program;
+    }),
+  );
 }

@@ -19,11 +19,14 @@ export const CLIENT6 = 'fd01::1';
 export const SERVER6 = 'fd01::2';
 
 /** Two stacks on the two ends of socketpairs, one a worker. */
-export async function stackPair({
-  virtioHeader = false, workers = 1, ...options
-}: PairOptions = {}): Promise<[Stack, Stack]> {
+export async function stackPair({ virtioHeader = false, workers = 1, ...options }: PairOptions = {}): Promise<
+  [Stack, Stack]
+> {
   const pairs = Array.from({ length: workers }, () => socketpair());
-  const device = (end: 0 | 1): StackOptions['device'] => ({ descriptors: pairs.map((pair) => pair[end]), virtioHeader });
+  const device = (end: 0 | 1): StackOptions['device'] => ({
+    descriptors: pairs.map((pair) => pair[end]),
+    virtioHeader,
+  });
   return [
     await Stack.open({ ...options, device: device(0), addresses: [CLIENT4, CLIENT6] }),
     await Stack.open({ ...options, device: device(1), addresses: [SERVER4, SERVER6] }),

@@ -9,9 +9,9 @@
 #include <cstring>
 #include <span>
 
-#include "wire/tuple.h"
 #include "io/unique_fd.h"
 #include "require.h"
+#include "wire/tuple.h"
 
 class LoopbackSocket {
  public:
@@ -91,8 +91,10 @@ class LoopbackSocket {
     Address address{};
     address.any.sa_family = static_cast<sa_family_t>(family);
     address.v4.sin_port = htons(port);
-    if (family == AF_INET6) address.v6.sin6_addr = in6addr_loopback;
-    else address.v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (family == AF_INET6)
+      address.v6.sin6_addr = in6addr_loopback;
+    else
+      address.v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     return address;
   }
   [[nodiscard]] Address to_address(uint16_t port) const { return to_address(family_, port); }

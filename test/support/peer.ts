@@ -4,7 +4,8 @@ import type { Socket, Stack } from '../../src/index.js';
 import { CLIENT4, SERVER4, type Wire } from './device.js';
 import { build, read, type TestSegment } from './segment.js';
 
-const SYN = 2, ACK = 16;
+const SYN = 2,
+  ACK = 16;
 
 /** From the peer to the stack's port 4567. */
 export const tuple = { source: CLIENT4, destination: SERVER4, sourcePort: 40_000, destinationPort: 4567 };
@@ -26,7 +27,8 @@ export async function accept(stack: Stack, wire: Wire, syn: Partial<TestSegment>
   let answer = read(await wire.read());
   while ((answer.flags & SYN) === 0) answer = read(await wire.read());
   const numbers = { seq: isn + 1, ack: (answer.seq + 1) >>> 0 };
-  const write = (segment: Partial<TestSegment>): void => wire.write(build({ ...tuple, ...numbers, flags: ACK, ...segment }));
+  const write = (segment: Partial<TestSegment>): void =>
+    wire.write(build({ ...tuple, ...numbers, flags: ACK, ...segment }));
   write({});
   const [socket] = await accepted;
   return { socket, ...numbers, write };
