@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { UsageError } from '../src/errors.js';
+import { usageError } from '../src/errors.js';
 import { runProgram } from '../src/daemon/run.js';
 import { runClient } from '../src/tunnel/client.js';
 import { runServer } from '../src/tunnel/server.js';
@@ -15,5 +15,5 @@ await runProgram(async (signal) => {
     process.stdout.write('guise client … | guise server …\nSee `guise client --help` and `guise server --help`.\n');
     return;
   }
-  throw new UsageError('Say `guise client` or `guise server`; `--help` behind it tells more.');
+  throw usageError('ERR_GUISE_USAGE', { what: 'Say `guise client` or `guise server`', program: 'guise' });
 });

@@ -76,6 +76,9 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
                            InstanceMethod<&EngineObject::Events>("events"),
                            InstanceMethod<&EngineObject::SwapEvents>("swapEvents"),
                            InstanceMethod<&EngineObject::ListenUdp>("listenUdp"),
+                           InstanceMethod<&EngineObject::UdpPort>("udpPort"),
+                           InstanceMethod<&EngineObject::CloseUdp>("closeUdp"),
+                           InstanceMethod<&EngineObject::ReadFlow>("readFlow"),
                            InstanceMethod<&EngineObject::Listen>("listen"),
                            InstanceMethod<&EngineObject::Unlisten>("unlisten"),
                            InstanceMethod<&EngineObject::CountDrop>("countDrop"),
@@ -160,6 +163,24 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
     return With(info, [&](Engine& engine) { return engine.listen_udp(endpoint_of(info[0], info[1]), last_syscall_); });
   }
 
+  Napi::Value UdpPort(const Napi::CallbackInfo& info) {
+    return With(info, [&](Engine& engine) { return engine.udp_port(info[0].As<Napi::Number>().Uint32Value()); });
+  }
+
+  Napi::Value CloseUdp(const Napi::CallbackInfo& info) {
+    return With(info, [&](Engine& engine) {
+      engine.close_udp(info[0].As<Napi::Number>().Uint32Value());
+      return 0;
+    });
+  }
+
+  Napi::Value ReadFlow(const Napi::CallbackInfo& info) {
+    return With(info, [&](Engine& engine) {
+      engine.read_flow(info[0].As<Napi::Number>().Uint32Value());
+      return 0;
+    });
+  }
+
   // (port, options of a SYN-ACK to guise's SYNs over IPv4, over IPv6, to phantun's)
   Napi::Value Listen(const Napi::CallbackInfo& info) {
     return With(info, [&](Engine& engine) {
@@ -200,7 +221,6 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
       options.max_payload = number(object, "maxPayload");
       options.push = flag(object, "push");
       options.guard = flag(object, "guard");
-      options.javascript = flag(object, "javascript");
       return engine.open_flow(options);
     });
   }

@@ -55,6 +55,7 @@ class UdpPort : public std::enable_shared_from_this<UdpPort> {
 
   const bool connected;
   uint16_t port = 0;          // that it is bound to
+  uint32_t listener = 0;      // id of the listener that it belongs to; 0 on a connected one
   Peer* only_peer = nullptr;  // of a connected port
   bool closed = false;        // taken out of its worker's epoll set
 

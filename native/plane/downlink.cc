@@ -171,6 +171,18 @@ void Downlink::splice(Flow& flow, const std::vector<Datagram>& datagrams) {
   flow.delivery.store(Delivery::kSpliced, std::memory_order_release);
 }
 
+void Downlink::read(Flow& flow) {
+  const std::lock_guard lock(flow.held_mutex);
+  if (flow.delivery.load(std::memory_order_relaxed) != Delivery::kHeld) return;
+  for (; !flow.held.empty(); flow.held.pop()) {
+    SegmentView datagram;
+    datagram.tuple = flow.tuple;
+    datagram.payload = flow.held.front();
+    context_.emit_segment(EventType::kDatagram, flow, datagram);
+  }
+  flow.delivery.store(Delivery::kJavaScript, std::memory_order_release);
+}
+
 void Downlink::flush() {
   if (!flow_) return;
   Flow& flow = *flow_;

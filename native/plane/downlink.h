@@ -25,6 +25,9 @@ class Downlink {
   // Delivers `datagrams` and what is held to the UDP endpoint, in order, and everything after them directly.
   void splice(Flow& flow, const std::vector<Datagram>& datagrams);
 
+  // Gives what is held and everything after it to JavaScript.
+  void read(Flow& flow);
+
   // Sends the ACKs that are due.
   void acknowledge_due();
   [[nodiscard]] bool has_due() const { return !due_.empty(); }

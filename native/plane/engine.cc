@@ -58,12 +58,27 @@ int Engine::listen_udp(const Endpoint& local, const char*& syscall) {
     const int error = UdpPort::bind(endpoint, true, policy_.offload, fd, syscall);
     if (error) return error;
     ports.push_back(std::make_shared<UdpPort>(std::move(fd), false, policy_.offload, *counters_));
+    ports.back()->listener = static_cast<uint32_t>(udp_listeners_.size());
     endpoint.port = ports.back()->port;
   }
   for (size_t i = 0; i < workers_.size(); ++i) {
     workers_[i]->post([port = ports[i]](Worker& worker) { worker.add_port(port); });
   }
-  return endpoint.port;
+  udp_listeners_.push_back(std::move(ports));
+  return static_cast<int>(udp_listeners_.size() - 1);
+}
+
+uint16_t Engine::udp_port(uint32_t listener) const {
+  const bool open = listener < udp_listeners_.size() && !udp_listeners_[listener].empty();
+  return open ? udp_listeners_[listener].front()->port : 0;
+}
+
+void Engine::close_udp(uint32_t listener) {
+  if (listener >= udp_listeners_.size()) return;
+  const auto ports = std::exchange(udp_listeners_[listener], {});
+  for (size_t i = 0; i < ports.size(); ++i) {
+    workers_[i]->post([port = ports[i]](Worker& worker) { worker.close_port(port); });
+  }
 }
 
 void Engine::listen(uint16_t port, const SynAckOptions& options) {
@@ -111,7 +126,6 @@ int Engine::open_flow(const FlowOptions& options) {
   flow->ack_sent = options.receive_next;
   flow->window_open = !options.guard;
   flow->initial_window_end = options.send_next + policy_.initial_window;
-  if (options.javascript) flow->delivery = Delivery::kJavaScript;
   flows_[id] = flow;
   for (auto& worker : workers_) worker->post([flow](Worker& each) { each.add_flow(flow); });
   return static_cast<int>(id);
@@ -124,6 +138,12 @@ void Engine::close_flow(uint32_t id) {
   closing_.push_back({id, closing});
   for (auto& worker : workers_) {
     worker->post([tuple = closing->tuple](Worker& each) { each.remove_flow(tuple); });
+  }
+}
+
+void Engine::read_flow(uint32_t id) {
+  if (const std::shared_ptr<Flow> found = flow(id)) {
+    owner_of(*found).post([found](Worker& worker) { worker.read_flow(*found); });
   }
 }
 

@@ -27,8 +27,7 @@ class Engine {
     uint32_t receive_next = 0;
     uint32_t max_payload = 0;
     bool push = false;
-    bool guard = false;       // hold back what exceeds the initial window until the peer's first segment
-    bool javascript = false;  // deliver as events instead of holding until spliced
+    bool guard = false;  // hold back what exceeds the initial window until the peer's first segment
   };
 
   // `wake` is called from worker threads when events wait.
@@ -46,14 +45,20 @@ class Engine {
   [[nodiscard]] const std::shared_ptr<CounterSlab>& counters() const { return counters_; }
 
   // Binds a REUSEPORT group, one socket a worker; the kernel gives each UDP peer to one of them for good.
-  // Returns the bound port, or -errno and the call that failed.
+  // Returns the listener's id, from 1 on, or -errno and the call that failed.
   int listen_udp(const Endpoint& local, const char*& syscall);
+  // The port that a listener is bound to, 0 when there is no such listener.
+  [[nodiscard]] uint16_t udp_port(uint32_t listener) const;
+  // Closes the sockets of a listener and forgets their peers.
+  void close_udp(uint32_t listener);
   // Accepts connections on a TCP port of every address that the device's packets go to.
   void listen(uint16_t port, const SynAckOptions& options);
   void unlisten(uint16_t port);
   // A flow's id, or -ENFILE when there are as many as allowed.
   int open_flow(const FlowOptions& options);
   void close_flow(uint32_t id);
+  // Delivers the flow's datagrams as events from now on, those that are held first.
+  void read_flow(uint32_t id);
   // A flow is spliced once in its life, by one of these: -EISCONN when it was.
   int splice_peer(uint32_t id, uint32_t peer_id);
   void unsplice_peer(uint32_t id);
@@ -80,6 +85,9 @@ class Engine {
     uint32_t id;
     std::weak_ptr<Flow> flow;
   };
+
+  // By id; empty when closed.
+  std::vector<std::vector<std::shared_ptr<UdpPort>>> udp_listeners_{1};
 
   const size_t max_flows_;
   std::vector<std::shared_ptr<Flow>> flows_{1};  // by id, from 1 on

@@ -118,6 +118,7 @@ Peer* Uplink::admit(UdpPort& port, const Tuple& tuple) {
   record.type = EventType::kPeer;
   record.worker = context_.index;
   record.id = peer->id;
+  record.detail = port.listener;
   record.set_tuple(tuple);
   // When JavaScript cannot be told, the next datagram tries again.
   if (!context_.emit(record)) return nullptr;

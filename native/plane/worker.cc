@@ -138,6 +138,19 @@ void Worker::remove_port(const std::shared_ptr<UdpPort>& port) {
   removed_.push_back(port);
 }
 
+void Worker::close_port(const std::shared_ptr<UdpPort>& port) {
+  remove_port(port);
+  std::vector<Peer*> served;
+  for (const auto& [id, peer] : context_.peers_by_id) {
+    if (peer->port == port) served.push_back(peer);
+  }
+  for (Peer* peer : served) {
+    if (peer->flow) peer->flow->peer = nullptr;
+    peer->flow = nullptr;
+    remove_peer(peer->id);
+  }
+}
+
 void Worker::add_flow(std::shared_ptr<Flow> flow) {
   if (flow->owner == context_.index) {
     EventRecord record;

@@ -45,6 +45,10 @@ class Worker {
   void add_port(std::shared_ptr<UdpPort> port);
   void add_flow(std::shared_ptr<Flow> flow);
   void remove_flow(const Tuple& tuple);
+  // Takes a listener's port away, and the peers that it serves.
+  void close_port(const std::shared_ptr<UdpPort>& port);
+  // What comes on the flow goes to JavaScript, what is held first.
+  void read_flow(Flow& flow) { downlink_.read(flow); }
   // Binds a UDP peer to a flow, whether it waits or another carries it: what waits goes out, replies go back to it.
   void splice_peer(const std::shared_ptr<Flow>& flow, uint32_t peer_id);
   // Takes a flow's UDP peer away, which stays: what it sends waits for the next flow. An endpoint of splice_port goes

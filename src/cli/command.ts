@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import type { Argv, InferredOptionTypes, Options } from 'yargs';
 import yargs from 'yargs';
-import { GuiseError, UsageError } from '../errors.js';
+import { GuiseError, usageError } from '../errors.js';
 
 const { version } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as {
   version: string;
@@ -28,8 +28,7 @@ export function command<F extends Flags>(
     .parserConfiguration({ 'duplicate-arguments-array': false })
     .fail((message: string | null, error) => {
       if (error instanceof GuiseError) throw error;
-      const sentence = (message ?? error.message).replaceAll('\n', ' ');
-      throw new UsageError(`${sentence} (see \`${name} --help\`)`);
+      throw usageError('ERR_GUISE_USAGE', { what: (message ?? error.message).replaceAll('\n', ' '), program: name });
     });
 }
 

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import type { Options } from 'yargs';
 import { normalAddress } from '../wire/address.js';
 import { parseHostPort } from '../config/addresses.js';
-import { UsageError } from '../errors.js';
+import { usageError } from '../errors.js';
 import type { TunAddresses } from '../host/tun_interface.js';
 import { createLog, LOG_FORMATS, LOG_LEVELS, type LogFormat, type LogLevel } from '../observe/log.js';
 import type { TunnelOptions } from '../tunnel/options.js';
@@ -78,10 +78,14 @@ export function sharedOptions(
   signal: AbortSignal,
 ): TunnelOptions {
   if (args.ipv4Only && (args.tunLocal6 !== undefined || args.tunPeer6 !== undefined)) {
-    throw new UsageError('--ipv4-only contradicts --tun-local6 and --tun-peer6: leave one of them out.');
+    throw usageError('ERR_GUISE_OPTION_CONFLICT', { option: 'ipv4-only', others: '--tun-local6 and --tun-peer6' });
   }
   if (args.tun !== undefined && !/^[^\s/]{1,15}$/.test(args.tun)) {
-    throw new UsageError(`--tun "${args.tun}" is not an interface name: 1 to 15 characters, no space, no slash.`);
+    throw usageError('ERR_GUISE_OPTION', {
+      option: 'tun',
+      found: `"${args.tun}"`,
+      expected: 'an interface name (1 to 15 characters, no space, no slash)',
+    });
   }
   return {
     remote: parseHostPort(args.remote),
@@ -109,7 +113,11 @@ export function sharedOptions(
 /** @throws {UsageError} */
 export function inRange(flag: string, value: number, least: number, most: number): number {
   if (Number.isInteger(value) && value >= least && value <= most) return value;
-  throw new UsageError(`--${flag} takes a whole number from ${least} to ${most}.`);
+  throw usageError('ERR_GUISE_OPTION', {
+    option: flag,
+    found: value,
+    expected: `a whole number from ${least} to ${most}`,
+  });
 }
 
 function ip(
@@ -120,7 +128,9 @@ function ip(
   kind: string,
 ): Partial<TunAddresses> {
   if (value === undefined) return {};
-  if (!valid(value)) throw new UsageError(`--${flag} "${value}" is not an ${kind} address.`);
+  if (!valid(value)) {
+    throw usageError('ERR_GUISE_OPTION', { option: flag, found: `"${value}"`, expected: `an ${kind} address` });
+  }
   return { [end]: normalAddress(value) };
 }
 
@@ -129,9 +139,17 @@ function readPacket(path: string, mtu: number): Uint8Array {
   try {
     packet = readFileSync(path);
   } catch (error) {
-    throw new UsageError(`--handshake-packet: cannot read "${path}" (${(error as NodeJS.ErrnoException).code}).`);
+    throw usageError('ERR_GUISE_OPTION_FILE', {
+      option: 'handshake-packet',
+      path,
+      why: (error as NodeJS.ErrnoException).code ?? 'unknown',
+    });
   }
   const most = mtu - 60;
   if (packet.length >= 1 && packet.length <= most) return packet;
-  throw new UsageError(`--handshake-packet: "${path}" has ${packet.length} bytes, 1 to ${most} fit into one segment.`);
+  throw usageError('ERR_GUISE_OPTION', {
+    option: 'handshake-packet',
+    found: `one of ${packet.length}`,
+    expected: `a file of 1 to ${most} bytes, which fit into one segment`,
+  });
 }

@@ -3,7 +3,7 @@ import { lookup } from 'node:dns/promises';
 import { isIP, isIPv6 } from 'node:net';
 import { normalAddress } from '../wire/address.js';
 import type { Endpoint } from '../wire/endpoint.js';
-import { GuiseError, UsageError } from '../errors.js';
+import { guiseError, usageError } from '../errors.js';
 
 export interface HostPort {
   readonly host: string;
@@ -16,7 +16,7 @@ export interface HostPort {
  */
 export function parsePort(text: string): number {
   const port = /^\d{1,5}$/.test(text) ? Number(text) : 0;
-  if (port < 1 || port > 65_535) throw new UsageError(`"${text}" is not a port: give a number from 1 to 65535.`);
+  if (port < 1 || port > 65_535) throw usageError('ERR_GUISE_PORT', { text });
   return port;
 }
 
@@ -27,10 +27,10 @@ export function parsePort(text: string): number {
 export function parseHostPort(text: string): HostPort {
   const match = /^(?:\[([^\]]+)\]|([^:[\]]+)):(\d+)$/.exec(text);
   if (!match) {
-    throw new UsageError(`"${text}" is not HOST:PORT: write it like vpn.example.net:4567 or [2001:db8::1]:4567.`);
+    throw usageError('ERR_GUISE_HOST_PORT', { text });
   }
   const host = match[1] ?? match[2]!;
-  if (match[1] !== undefined && !isIPv6(host)) throw new UsageError(`"${host}" in brackets is not an IPv6 address.`);
+  if (match[1] !== undefined && !isIPv6(host)) throw usageError('ERR_GUISE_BRACKETS', { text: host });
   return { host, port: parsePort(match[3]!) };
 }
 
@@ -40,7 +40,7 @@ export function parseHostPort(text: string): HostPort {
  */
 export function parseEndpoint(text: string): Endpoint {
   const { host, port } = parseHostPort(text);
-  if (isIP(host) === 0) throw new UsageError(`"${host}" is not an IP address: give one of this host, like 127.0.0.1.`);
+  if (isIP(host) === 0) throw usageError('ERR_GUISE_IP', { text: host });
   return { address: host, port };
 }
 
@@ -57,6 +57,6 @@ export async function resolve({ host, port }: HostPort, family?: 4 | 6): Promise
   } catch (cause) {
     const { code = 'ENOTFOUND' } = cause as NodeJS.ErrnoException;
     const what = family === undefined ? 'address' : `IPv${family} address`;
-    throw new GuiseError(code, `No ${what} found for "${host}" (${code}): check the name and the resolver.`, { cause });
+    throw guiseError('ERR_GUISE_NAME', { what, host, why: code }, cause);
   }
 }

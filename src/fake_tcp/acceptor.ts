@@ -84,7 +84,6 @@ export class Acceptor {
       maxPayload,
       push: profile === 'guise',
       guard: false,
-      javascript: !listener.spliced,
     });
     if (flow < 0) return 'flowsFull';
     const early = payload.length > 0 ? [payload.slice()] : [];

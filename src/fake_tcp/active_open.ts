@@ -4,6 +4,7 @@
  */
 import { ACK, RST, SYN } from '../wire/flags.js';
 import { synOptions, type Profile } from '../wire/profile.js';
+import { CONNECTION } from '../policy.js';
 
 /** What goes onto the wire; the ports and addresses are the caller's matter. */
 export interface ControlSegment {
@@ -29,16 +30,13 @@ export interface OpenStep {
 
 export const NO_OPTIONS = new Uint8Array(0);
 
-/** Linux's initial retransmission timeout, doubled each time (RFC 6298 §2.1, §5.5): SYN at 0, 1, 3, 7 s. */
-const FIRST_WAIT = 1000;
-
 export class ActiveOpen {
   readonly #profile: Profile;
   readonly #iss: number;
   readonly #syn: ControlSegment;
   readonly #expected: number | undefined;
   #left: number;
-  #wait = FIRST_WAIT;
+  #wait = CONNECTION.synWait;
 
   /**
    * @param iss initial send sequence number, 0 to 2^32-1; phantun answers only 0

@@ -4,12 +4,7 @@
  */
 import { Liveness, type LivenessOptions, type Signs } from './liveness.js';
 import type { Profile } from '../wire/profile.js';
-
-/** FIN is sent so often, so many milliseconds apart, before the peer is given up. */
-export const FIN_TRIES = 3;
-export const FIN_WAIT = 400;
-/** Milliseconds for which a connection that the peer closed still answers a repeated FIN. */
-export const LINGER = 2000;
+import { CONNECTION } from '../policy.js';
 
 /**
  * `finWait`: we have closed, the peer's FIN is to come. `lastAck`: the peer has closed, and may not have heard our FIN.
@@ -62,7 +57,7 @@ export class Connection {
     if (this.#profile === 'phantun') return this.abort();
     this.#state = 'finWait';
     this.#finTries = 1;
-    return { send: 'fin', wait: FIN_WAIT };
+    return { send: 'fin', wait: CONNECTION.finWait };
   }
 
   /** The user ends it at once. */
@@ -75,7 +70,7 @@ export class Connection {
     switch (this.#state) {
       case 'established':
         this.#state = 'lastAck';
-        return { send: 'fin', wait: LINGER, ended: 'closed' };
+        return { send: 'fin', wait: CONNECTION.linger, ended: 'closed' };
       case 'finWait':
         return { send: 'ack', ...this.#end('closed') };
       case 'lastAck':
@@ -95,9 +90,9 @@ export class Connection {
   timeout(): ConnectionStep {
     switch (this.#state) {
       case 'finWait':
-        if (this.#finTries === FIN_TRIES) return this.#end('closed');
+        if (this.#finTries === CONNECTION.finTries) return this.#end('closed');
         this.#finTries++;
-        return { send: 'finAgain', wait: FIN_WAIT };
+        return { send: 'finAgain', wait: CONNECTION.finWait };
       case 'lastAck':
         return this.#end('closed');
       default:

@@ -9,15 +9,10 @@ import { ACK } from '../wire/flags.js';
 import { encodeTuple, tupleKey, type TupleBytes } from '../wire/tuple.js';
 import { ActiveOpen, type OpenOutcome, type OpenStep } from './active_open.js';
 import type { LivenessOptions } from './liveness.js';
-import { CONNECT_TIMEOUT, type ConnectOptions } from './options.js';
+import type { ConnectOptions } from './options.js';
 import { PHANTUN_ISN, type Profile } from '../wire/profile.js';
 import { Socket, type SocketInit } from './socket.js';
-
-/** Linux's net.ipv4.ip_local_port_range, which phantun takes too. */
-const FIRST_PORT = 32768;
-const LAST_PORT = 60999;
-/** Keepalives come up to so much of their time early: those of flows that were opened at once must not come at once. */
-const KEEPALIVE_JITTER = 0.25;
+import { CONNECTION, LIVENESS } from '../policy.js';
 
 export interface ConnectorOptions {
   readonly engine: Engine;
@@ -102,7 +97,7 @@ export class Connector {
     options: ConnectOptions,
     phantunIsn?: number,
   ): Promise<Socket | Refusal> {
-    const { timeout = CONNECT_TIMEOUT, worker = 0, signal } = options;
+    const { timeout = CONNECTION.connectTimeout, worker = 0, signal } = options;
     signal?.throwIfAborted();
     if (this.#closed) throw systemError('ECONNABORTED', 'connect', remote);
     const tuple = this.#freeTuple(remote);
@@ -130,7 +125,7 @@ export class Connector {
     remote: Endpoint,
     tuple: TupleBytes,
     { sendNext, receiveNext, profile }: Extract<OpenOutcome, { type: 'established' }>,
-    { worker = 0, spliced = false }: ConnectOptions,
+    { worker = 0 }: ConnectOptions,
   ): Socket {
     const maxPayload = this.#options.maxPayload(familyOf(remote.address));
     const flow = this.#options.engine.openFlow(tuple, {
@@ -141,14 +136,13 @@ export class Connector {
       push: profile === 'guise',
       // phantun never acknowledges the first data, so there is nothing to wait for.
       guard: profile === 'guise',
-      javascript: !spliced,
     });
     if (flow < 0) throw systemError(flow, 'connect', remote);
     this.#options.engine.sendControl(flow, ACK);
     const key = tupleKey(tuple);
     const socket = this.#options.adopt({ flow, worker, key, profile, maxPayload, early: [], accepted: false });
     const { keepalive, silence } = this.#options.liveness;
-    const early = 1 - KEEPALIVE_JITTER * Math.random();
+    const early = 1 - LIVENESS.keepaliveJitter * Math.random();
     socket.watch({ keepalive: Math.round(keepalive * early), silence }, performance.now());
     return socket;
   }
@@ -186,10 +180,10 @@ export class Connector {
   #freeTuple(remote: Endpoint): TupleBytes {
     const address = this.#options.addresses.find((each) => isIPv4(each) === isIPv4(remote.address));
     if (!address) throw systemError('EADDRNOTAVAIL', 'connect', remote);
-    const ports = LAST_PORT - FIRST_PORT + 1;
+    const ports = CONNECTION.lastPort - CONNECTION.firstPort + 1;
     const start = randomInt(ports);
     for (let i = 0; i < ports; i++) {
-      const tuple = encodeTuple({ address, port: FIRST_PORT + ((start + i) % ports) }, remote);
+      const tuple = encodeTuple({ address, port: CONNECTION.firstPort + ((start + i) % ports) }, remote);
       const key = tupleKey(tuple);
       if (!this.#opening.has(key) && !this.#options.isTaken(key)) return tuple;
     }

@@ -1,6 +1,6 @@
 /** Opens what a stack's packets go through. */
 import { availableParallelism } from 'node:os';
-import { GuiseError, systemError } from '../errors.js';
+import { guiseError, systemError } from '../errors.js';
 import { openTun } from '../native/device.js';
 import type { DescriptorOptions, TunOptions } from './options.js';
 
@@ -15,7 +15,12 @@ export interface OpenedDevice {
 export function openDevice(device: TunOptions | DescriptorOptions, offload: boolean): OpenedDevice {
   if ('descriptors' in device) {
     const { descriptors, virtioHeader = false } = device;
-    if (descriptors.length < 1 || descriptors.length > 64) throw new GuiseError('ERR_GUISE_DESCRIPTORS');
+    if (descriptors.length < 1 || descriptors.length > 64)
+      throw guiseError('ERR_GUISE_ARGUMENT', {
+        name: 'device.descriptors',
+        found: `a list of ${descriptors.length}`,
+        expected: '1 to 64 descriptors, one for each worker',
+      });
     return { descriptors, virtioHeader, segmentation: virtioHeader && offload, name: undefined };
   }
   const opened = openTun(device.name ?? '', device.queues ?? defaultQueues(), offload);

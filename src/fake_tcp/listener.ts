@@ -12,16 +12,13 @@ export interface ListenerEvents {
  */
 export class Listener extends EventEmitter<ListenerEvents> implements AsyncIterable<Socket> {
   readonly port: number;
-  /** Its sockets are spliced to UDP by whoever takes them; otherwise JavaScript reads them. */
-  readonly spliced: boolean;
   readonly #onClose: () => void;
   #closed = false;
 
   /** @internal Listeners come from `Stack.listen`. */
-  constructor({ port, spliced, onClose }: { port: number; spliced: boolean; onClose: () => void }) {
+  constructor({ port, onClose }: { port: number; onClose: () => void }) {
     super();
     this.port = port;
-    this.spliced = spliced;
     this.#onClose = onClose;
   }
 

@@ -5,19 +5,14 @@
  * So a side that sends and hears nothing probes, and after some unanswered probes takes the peer for dead.
  */
 
+import { LIVENESS } from '../policy.js';
+
 export interface LivenessOptions {
   /** Milliseconds without a segment from the peer until it is probed although nothing is sent; Infinity for never. */
   readonly keepalive: number;
   /** Milliseconds without a segment from the peer, while datagrams were sent, until it is probed. */
   readonly silence: number;
 }
-
-/** Probes without an answer before the peer is dead, and milliseconds from one to the next. */
-export const PROBES = 3;
-export const PROBE_WAIT = 500;
-
-/** Milliseconds from one check of a peer to the next; of one that is idle, by so much less than `silence`. */
-export const CHECK_INTERVAL = 500;
 
 /** What a flow's counters say. */
 export interface Signs {
@@ -55,11 +50,11 @@ export class Liveness {
    */
   get nextCheck(): number {
     const { keepalive, silence } = this.#options;
-    if (this.#probes > 0) return this.#checkedAt + PROBE_WAIT;
-    const soon = this.#checkedAt + CHECK_INTERVAL;
+    if (this.#probes > 0) return this.#checkedAt + LIVENESS.probeWait;
+    const soon = this.#checkedAt + LIVENESS.checkInterval;
     if (this.#sent !== this.#sentWhenHeard) return Math.min(soon, this.#heardAt + silence);
     if (this.#checkedAt - this.#heardAt < silence) return soon;
-    return Math.max(soon, Math.min(this.#checkedAt + silence - CHECK_INTERVAL, this.#heardAt + keepalive));
+    return Math.max(soon, Math.min(this.#checkedAt + silence - LIVENESS.checkInterval, this.#heardAt + keepalive));
   }
 
   /** What to do now; `probe` counts as done. */
@@ -78,7 +73,7 @@ export class Liveness {
     const { keepalive, silence } = this.#options;
     const patience = sent === this.#sentWhenHeard ? keepalive : Math.min(silence, keepalive);
     if (this.#probes === 0 && now - this.#heardAt < patience) return 'fine';
-    if (this.#probes === PROBES) return 'dead';
+    if (this.#probes === LIVENESS.probes) return 'dead';
     this.#probes++;
     return 'probe';
   }

@@ -1,9 +1,6 @@
 /** What a stack and its connections can be told. Times in milliseconds, sizes in bytes. */
 import type { Profile } from '../wire/profile.js';
 
-/** Default limit for `connect`: SYNs at 0, 1, 3 and 7 s. */
-export const CONNECT_TIMEOUT = 15_000;
-
 export interface TunOptions {
   /** Interface name, at most 15 bytes; the kernel picks one if left out. */
   readonly name?: string;
@@ -50,8 +47,6 @@ export interface ConnectOptions {
   readonly profile?: Profile | 'auto';
   /** Milliseconds until ETIMEDOUT. Default 15000. */
   readonly timeout?: number;
-  /** The socket will be spliced to UDP: its datagrams are held until then. */
-  readonly spliced?: boolean;
   /** The worker that is to own the flow. Default: the first. */
   readonly worker?: number;
   readonly signal?: AbortSignal;

@@ -1,5 +1,5 @@
 import { EventEmitter, on } from 'node:events';
-import { GuiseError, systemError } from '../errors.js';
+import { guiseError, systemError } from '../errors.js';
 import type { Endpoint } from '../wire/endpoint.js';
 import type { Engine } from '../native/engine.js';
 import type { FlowCounters, Segment, UdpPeer } from '../native/types.js';
@@ -70,6 +70,7 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
   #unsent: Uint8Array[] | undefined;
   #timer: NodeJS.Timeout | undefined;
   #hasPeer = false;
+  #reading = false;
   #closeEmitted = false;
   #lastCounters: FlowCounters | undefined;
   #activity = 0;
@@ -124,12 +125,12 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
    * is sent faster than the device takes it (4 MiB ahead) is dropped and counted: `counters.sentDrops`.
    *
    * @param datagram 1 to `maxPayload` bytes
-   * @throws {GuiseError} ERR_GUISE_DATAGRAM_SIZE, ERR_GUISE_SOCKET_CLOSED
+   * @throws {GuiseError} ERR_GUISE_DATAGRAM_SIZE, ERR_GUISE_CLOSED
    */
   send(datagram: Uint8Array): void {
-    if (this.#connection.state !== 'established') throw new GuiseError('ERR_GUISE_SOCKET_CLOSED');
+    if (this.#connection.state !== 'established') throw guiseError('ERR_GUISE_CLOSED', { what: 'socket' });
     if (datagram.length < 1 || datagram.length > this.maxPayload) {
-      throw new GuiseError('ERR_GUISE_DATAGRAM_SIZE', `${datagram.length} bytes given, 1 to ${this.maxPayload} fit`);
+      throw guiseError('ERR_GUISE_DATAGRAM_SIZE', { size: datagram.length, most: this.maxPayload });
     }
     if (!this.#unsent) {
       this.#unsent = [];
@@ -147,7 +148,7 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
   splicePeer(peer: UdpPeer): void {
     this.#sendUnsent();
     const result = this.#host.engine.splicePeer(this.flow, peer.id);
-    if (result < 0 && !this.closed) throw systemError(result, 'connect', peer.remote);
+    if (result < 0 && !this.closed) throw systemError(result, 'splice', peer.remote);
     this.#hasPeer = true;
   }
 
@@ -247,8 +248,18 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
   /** As EventEmitter's; what came before the first reader is delivered to it after the current task. */
   override on<E extends keyof SocketEvents>(event: E, listener: (...args: SocketEvents[E]) => void): this {
     super.on(event, listener as never);
-    if (event === 'message') queueMicrotask(() => this.#deliverReceived());
+    if (event === 'message') {
+      this.#read();
+      queueMicrotask(() => this.#deliverReceived());
+    }
     return this;
+  }
+
+  /** Has the data plane give us what it holds, and what comes. */
+  #read(): void {
+    if (this.#reading || this.closed) return;
+    this.#reading = true;
+    this.#host.engine.readFlow(this.flow);
   }
 
   #deliverReceived(): void {

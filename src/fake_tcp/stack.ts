@@ -16,28 +16,7 @@ import { RateLimit } from './rate_limit.js';
 import { Socket, type SocketHost, type SocketInit } from './socket.js';
 import { TimingWheel } from './timing_wheel.js';
 import { UdpListener } from './udp_listener.js';
-
-const RESETS_PER_SECOND = 100;
-
-/**
- * An ACK each MiB is far below the window of 1 GiB even with 200 ms of 10 Gbit/s in flight; 200 ms is far below the
- * 300 s after which conntrack forgets unacknowledged data. Before the peer's scaled window is seen, the 64 KiB of
- * its SYN-ACK are all that a strict router lets through.
- */
-const POLICY = {
-  ackBytes: 1 << 20,
-  ackInterval: 200,
-  initialWindow: 48 << 10,
-  queueBytes: 1 << 20,
-  allQueuesBytes: 64 << 20,
-  sendQueueBytes: 4 << 20,
-  maxPeers: 65_536,
-};
-
-/** Milliseconds between two rounds, each of which looks at the sockets that are due. */
-const LOOK_INTERVAL = 250;
-/** A socket is looked at so often within its idle time-out: it is closed a sixteenth late at most. */
-const IDLE_PARTS = 16;
+import { CONNECTION, DATA_PLANE, LIVENESS } from '../policy.js';
 
 export interface StackEvents {
   error: [error: GuiseError];
@@ -59,7 +38,7 @@ export class Stack extends EventEmitter<StackEvents> {
   readonly #addresses: readonly string[];
   readonly #mtu: number;
   readonly #idleTimeout: number;
-  readonly #resets = new RateLimit(RESETS_PER_SECOND);
+  readonly #resets = new RateLimit(CONNECTION.resetsPerSecond);
   readonly #host: SocketHost;
   readonly #connector: Connector;
   readonly #acceptor: Acceptor;
@@ -67,9 +46,9 @@ export class Stack extends EventEmitter<StackEvents> {
   /** By flow id. */
   readonly #flows: (Socket | undefined)[] = [];
   /** When to look at each socket, by the clock of `performance.now()`. */
-  readonly #looks = new TimingWheel<Socket>(LOOK_INTERVAL, performance.now());
+  readonly #looks = new TimingWheel<Socket>(CONNECTION.lookInterval, performance.now());
   readonly #listeners = new Map<number, Listener>();
-  readonly #udpListeners: UdpListener[] = [];
+  readonly #udpListeners = new Map<number, UdpListener>();
   /** Runs while there are sockets. */
   #looking: NodeJS.Timeout | undefined;
   #closing: Promise<void> | undefined;
@@ -84,8 +63,8 @@ export class Stack extends EventEmitter<StackEvents> {
   }
 
   private constructor(options: StackOptions) {
-    const { device, addresses, mtu = 1500, offload = true, maxFlows = 65_536, idleTimeout } = options;
-    const { maxFlowsPerSource = Math.ceil(maxFlows / 4) } = options;
+    const { device, addresses, mtu = 1500, offload = true, maxFlows = CONNECTION.maxFlows, idleTimeout } = options;
+    const { maxFlowsPerSource = Math.ceil(maxFlows * CONNECTION.sourceShare) } = options;
     super();
     const { descriptors, virtioHeader, segmentation, name } = openDevice(device, offload);
     this.interfaceName = name;
@@ -95,7 +74,7 @@ export class Stack extends EventEmitter<StackEvents> {
     this.#mtu = mtu;
     this.#idleTimeout = idleTimeout ?? Infinity;
     this.#engine = new Engine(
-      { devices: descriptors, virtioHeader, segmentation, offload, maxFlows, ...POLICY },
+      { devices: descriptors, virtioHeader, segmentation, offload, maxFlows, ...DATA_PLANE },
       {
         segment: (segment) => this.#onSegment(segment),
         opening: (segment, phantun) => this.#onOpening(segment, phantun ? 'phantun' : 'guise'),
@@ -115,7 +94,7 @@ export class Stack extends EventEmitter<StackEvents> {
       ...common,
       addresses,
       isTaken: (key) => this.#sockets.has(key),
-      liveness: { keepalive: options.keepalive ?? 25_000, silence: options.silence ?? 5000 },
+      liveness: { keepalive: options.keepalive ?? LIVENESS.keepalive, silence: options.silence ?? LIVENESS.silence },
     });
     this.#host = {
       engine: this.#engine,
@@ -149,13 +128,13 @@ export class Stack extends EventEmitter<StackEvents> {
    * @param port 1 to 65535
    * @throws {GuiseError} EADDRINUSE when this stack listens there already
    */
-  listen({ port, spliced = false }: { port: number; spliced?: boolean }): Listener {
+  listen({ port }: { port: number }): Listener {
     if (this.#listeners.has(port)) throw systemError('EADDRINUSE', 'listen', { address: this.#addresses[0]!, port });
     const onClose = (): void => {
       this.#listeners.delete(port);
       this.#engine.unlisten(port);
     };
-    const listener = new Listener({ port, spliced, onClose });
+    const listener = new Listener({ port, onClose });
     this.#listeners.set(port, listener);
     this.#engine.listen(port, {
       guise4: synOptions('guise', this.#maxPayload(4)),
@@ -171,10 +150,10 @@ export class Stack extends EventEmitter<StackEvents> {
    * @throws {GuiseError} EADDRINUSE, EADDRNOTAVAIL, EACCES
    */
   listenUdp(local: Endpoint): UdpListener {
-    const port = this.#engine.listenUdp(local);
-    if (port < 0) throw systemError(port, this.#engine.lastSyscall, local);
-    const listener = new UdpListener(this.#engine, { address: local.address, port });
-    this.#udpListeners.push(listener);
+    const id = this.#engine.listenUdp(local);
+    if (id < 0) throw systemError(id, this.#engine.lastSyscall, local);
+    const listener = new UdpListener(this.#engine, { address: local.address, port: this.#engine.udpPort(id) });
+    this.#udpListeners.set(id, listener);
     return listener;
   }
 
@@ -229,8 +208,7 @@ export class Stack extends EventEmitter<StackEvents> {
   }
 
   #onPeer(peer: UdpPeer): void {
-    const listener = this.#udpListeners.find(({ local }) => local.port === peer.local.port);
-    listener?.emit('peer', peer);
+    this.#udpListeners.get(peer.listener)?.emit('peer', peer);
   }
 
   #adopt(init: SocketInit): Socket {
@@ -238,7 +216,7 @@ export class Stack extends EventEmitter<StackEvents> {
     this.#sockets.set(init.key, socket);
     this.#flows[init.flow] = socket;
     this.#looks.add(socket, 0);
-    this.#looking ??= setInterval(() => this.#look(performance.now()), LOOK_INTERVAL).unref();
+    this.#looking ??= setInterval(() => this.#look(performance.now()), CONNECTION.lookInterval).unref();
     return socket;
   }
 
@@ -264,7 +242,7 @@ export class Stack extends EventEmitter<StackEvents> {
       if (socket.closed) continue;
       const next = socket.look(now);
       if (socket.closed) continue; // its peer is dead
-      this.#looks.add(socket, Math.min(next, now + this.#idleTimeout / IDLE_PARTS));
+      this.#looks.add(socket, Math.min(next, now + this.#idleTimeout / CONNECTION.idleParts));
       if (socket.idleFor(now) >= this.#idleTimeout) void socket.close();
     }
   }

@@ -3,7 +3,7 @@ import { spawn, type ChildProcess, type SpawnOptions } from 'node:child_process'
 import { once } from 'node:events';
 import type { Readable, Writable } from 'node:stream';
 import { text } from 'node:stream/consumers';
-import { GuiseError } from '../errors.js';
+import { guiseError } from '../errors.js';
 
 /** Where to get them. */
 const MENDS: Record<string, string> = {
@@ -18,18 +18,16 @@ export interface Started extends ChildProcess {
   readonly stderr: Readable;
 }
 
-/** @throws {GuiseError} ERR_GUISE_SETUP when the program is missing, or descriptors or processes have run out */
+/** @throws {GuiseError} ERR_GUISE_PROGRAM_MISSING, ERR_GUISE_PROGRAM_START */
 export async function start(command: string, args: readonly string[], options: SpawnOptions = {}): Promise<Started> {
   const child = spawn(command, args, { ...options, stdio: 'pipe' });
   try {
     await once(child, 'spawn');
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException;
-    const sentence =
-      code === 'ENOENT'
-        ? `The program \`${command}\` is missing: ${MENDS[command] ?? 'install it'}.`
-        : `The program \`${command}\` cannot be started (${code}): raise the limit of open files or processes, see \`ulimit -a\`.`;
-    throw new GuiseError('ERR_GUISE_SETUP', sentence, { cause });
+    throw code === 'ENOENT'
+      ? guiseError('ERR_GUISE_PROGRAM_MISSING', { program: command, mend: MENDS[command] ?? 'install it' }, cause)
+      : guiseError('ERR_GUISE_PROGRAM_START', { program: command, why: code ?? 'unknown' }, cause);
   }
   const started = child as Started;
   started.stdin.on('error', () => {}); // its exit tells more than EPIPE
@@ -58,7 +56,7 @@ export function isRunning(child: Started): boolean {
 /**
  * @param input given to the tool's standard input
  * @returns its standard output
- * @throws {GuiseError} ERR_GUISE_SETUP with what the tool said
+ * @throws {GuiseError} ERR_GUISE_PROGRAM_FAILED with what the tool said
  */
 export async function run(command: string, args: readonly string[], input = ''): Promise<string> {
   const child = await start(command, args);
@@ -66,5 +64,5 @@ export async function run(command: string, args: readonly string[], input = ''):
   const [[code], output, complaint] = await Promise.all([once(child, 'close'), text(child.stdout), text(child.stderr)]);
   if (code === 0) return output;
   const said = complaint.trim().split('\n')[0] ?? '';
-  throw new GuiseError('ERR_GUISE_SETUP', `\`${command} ${args.join(' ')}\` failed: ${said}`);
+  throw guiseError('ERR_GUISE_PROGRAM_FAILED', { command: [command, ...args].join(' '), said });
 }

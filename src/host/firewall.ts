@@ -5,10 +5,7 @@ import { rules, tableName, type FirewallOptions } from './firewall_rules.js';
 import { quote, type Janitor } from './janitor.js';
 import type { Kept } from './keeper.js';
 import { OwnedTable } from './owned_table.js';
-
-/** Where rules change all the time, looks at them take this part of it, and up to so many milliseconds ahead. */
-const SHARE = 0.002;
-const AHEAD = 1000;
+import { HOST } from '../policy.js';
 
 /** A rule that stops what comes to it: firewalld, and iptables as Red Hat and Oracle set it up, accept by policy. */
 const LAST_RULE_STOPS = /^\s*(counter packets \d+ bytes \d+ )?(drop|reject( with .*)?)( comment ".*")?$/m;
@@ -34,9 +31,9 @@ export class Firewall implements Kept {
     const generation = rulesetGeneration();
     if (generation >= 0 && generation === this.#generation) return done;
     const now = performance.now();
-    this.#spent = Math.max(0, this.#spent - (now - this.#lookedAt) * SHARE);
+    this.#spent = Math.max(0, this.#spent - (now - this.#lookedAt) * HOST.firewallShare);
     this.#lookedAt = now;
-    if (this.#spent > AHEAD) return done;
+    if (this.#spent > HOST.firewallAhead) return done;
     for (const chain of await forwardChains()) {
       const present = await run('nft', ['list', 'chain', chain.family, chain.table, chain.name]);
       if (chain.policy === 'drop' || LAST_RULE_STOPS.test(present)) done.push(...(await this.#open(chain, present)));

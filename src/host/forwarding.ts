@@ -1,6 +1,6 @@
 /** Lets the kernel forward between the TUN and the network; what was is put back when no guise needs it any more. */
 import { readFileSync } from 'node:fs';
-import { GuiseError } from '../errors.js';
+import { guiseError } from '../errors.js';
 import { Guard } from './guard.js';
 import type { Kept } from './keeper.js';
 
@@ -51,8 +51,7 @@ export class Forwarding implements Kept {
     this.#guards.set(sysctl, guard);
     const answer = await guard.answer();
     if (answer !== '') return answer === 'switched';
-    const mend = `run \`sysctl -w ${sysctl}=1\` on the host, or run as root`;
-    throw new GuiseError('ERR_GUISE_SETUP', `Forwarding is off and cannot be switched on here: ${mend}.`);
+    throw guiseError('ERR_GUISE_FORWARDING', { sysctl });
   }
 }
 

@@ -14,7 +14,7 @@ export class Guard implements AsyncDisposable {
 
   /**
    * @param args $1 and so on of the script
-   * @throws {GuiseError} ERR_GUISE_SETUP
+   * @throws {GuiseError} when a program or a right is missing
    */
   static async start(script: string, ...args: string[]): Promise<Guard> {
     // A process group of its own: Ctrl-C is for the parent.

@@ -7,7 +7,7 @@ export class Janitor implements AsyncDisposable {
   /**
    * Adds a shell command; the last added runs first. Quote its words with `quote`.
    *
-   * @throws {GuiseError} ERR_GUISE_SETUP
+   * @throws {GuiseError} when a program or a right is missing
    */
   async add(command: string): Promise<void> {
     // `tac` collects the lines until the end of input, and gives them out from the last.

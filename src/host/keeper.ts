@@ -1,12 +1,6 @@
 /** Looks each second whether others have undone what was set up, and sets it up again. */
 import { setTimeout as delay } from 'node:timers/promises';
-
-/** Milliseconds. */
-const INTERVAL = 1000;
-/** Failures in a row until they are told: while somebody changes rules, one that has gone in between is no news. */
-const FAILURES = 3;
-/** Milliseconds until the next try then. */
-const LONG_INTERVAL = 30_000;
+import { HOST } from '../policy.js';
 
 /** A part of the host's set-up that others may undo. */
 export interface Kept extends AsyncDisposable {
@@ -14,7 +8,7 @@ export interface Kept extends AsyncDisposable {
    * Sets up what is missing: everything at first, hardly ever anything later.
    *
    * @returns what it did, in sentences
-   * @throws {GuiseError} ERR_GUISE_SETUP
+   * @throws {GuiseError} when a program or a right is missing
    */
   ensure(): Promise<readonly string[]>;
 }
@@ -37,13 +31,13 @@ export class Keeper implements AsyncDisposable {
   async #keep(part: Kept, warn: (sentence: string) => void): Promise<void> {
     const { signal } = this.#controller;
     let failures = 0;
-    const wait = (): number => (failures < FAILURES ? INTERVAL : LONG_INTERVAL);
+    const wait = (): number => (failures < HOST.keepFailures ? HOST.keepInterval : HOST.keepLongInterval);
     while (await delay(wait(), true, { signal, ref: false }).catch(() => false)) {
       try {
         for (const sentence of await part.ensure()) warn(sentence);
         failures = 0;
       } catch (error) {
-        if (++failures === FAILURES) warn((error as Error).message);
+        if (++failures === HOST.keepFailures) warn((error as Error).message);
       }
     }
   }

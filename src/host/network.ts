@@ -1,6 +1,6 @@
 /** Everything that a tunnel needs of the host's network: kept so, and undone when disposed or when the process dies. */
 import { readFile } from 'node:fs/promises';
-import { GuiseError, systemError } from '../errors.js';
+import { guiseError, systemError } from '../errors.js';
 import { claim } from './claim.js';
 import { Firewall } from './firewall.js';
 import { rules, type FirewallOptions } from './firewall_rules.js';
@@ -26,7 +26,8 @@ export interface HostNetwork extends AsyncDisposable {
   readonly done: readonly string[];
 }
 
-/** @throws {GuiseError} EADDRINUSE when the server's port is another guise's, or a program's that NAT would cut off */
+/** @throws {GuiseError} ERR_GUISE_PORT_TAKEN when another guise has the server's port; EADDRINUSE when a program has it
+ * that NAT would cut off */
 export async function setUpHostNetwork(options: HostNetworkOptions): Promise<HostNetwork> {
   const { tun, addresses, mtu, port, warn } = options;
   const claimed = port === undefined ? [] : await claimPort(port, options.firewall);
@@ -65,8 +66,7 @@ async function claimPort(port: number, firewall: boolean): Promise<AsyncDisposab
   if (!firewall) return [];
   const claimed = await claim(`TCP port ${port}`);
   if (claimed) return [claimed];
-  const mend = 'stop it or choose another with --local';
-  throw new GuiseError('EADDRINUSE', `Another guise server on this host has TCP port ${port}: ${mend}.`);
+  throw guiseError('ERR_GUISE_PORT_TAKEN', { port });
 }
 
 /** A listening TCP socket shows in /proc/net/tcp as state 0A, its port in hexadecimal. */

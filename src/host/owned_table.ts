@@ -3,7 +3,7 @@
  * closes, and the child ends when its standard input does, however this process ends. Nobody else can change the table:
  * `nft flush ruleset` passes it by, `nft delete table` is refused (net/netfilter/nf_tables_api.c).
  */
-import { GuiseError } from '../errors.js';
+import { guiseError } from '../errors.js';
 import { finish, isRunning, start, unref, type Started } from './command.js';
 
 /** Where `nft -i` finds no ~/.nft.history, and leaves none. */
@@ -19,15 +19,14 @@ export class OwnedTable implements AsyncDisposable {
   /**
    * @param name of the table, of family inet
    * @param text the table as `nft -f` takes it
-   * @throws {GuiseError} ERR_GUISE_SETUP with what nft said
+   * @throws {GuiseError} ERR_GUISE_FIREWALL with what nft said
    */
   static async create(name: string, text: string): Promise<OwnedTable> {
     const child = await start('nft', ['-i'], { detached: true, env: { ...process.env, HOME: NO_HOME } });
     const complaint = await addTable(child, name, text);
     if (complaint !== undefined) {
       await finish(child);
-      const mend = 'run as root or with CAP_NET_ADMIN, or use --no-firewall';
-      throw new GuiseError('ERR_GUISE_SETUP', `nft refused the rules (${complaint}): ${mend}.`);
+      throw guiseError('ERR_GUISE_FIREWALL', { said: complaint });
     }
     unref(child);
     return new OwnedTable(child);

@@ -1,8 +1,9 @@
 /** The addresses of both ends of the TUN: what the user gives, or else a pair that nothing on this host has. */
 import ipaddr from 'ipaddr.js';
-import { GuiseError } from '../errors.js';
+import { guiseError } from '../errors.js';
 import { claim } from './claim.js';
 import { interfaces, type InterfaceAddress, type TunAddresses } from './tun_interface.js';
+import { HOST } from '../policy.js';
 
 export interface AddressOptions {
   /** By flags. */
@@ -18,13 +19,10 @@ export interface HeldAddresses extends AsyncDisposable {
   readonly addresses: TunAddresses;
 }
 
-/** Pairs are so far apart, as if each were a network of its own. */
-const STEP = 4;
-
 /**
  * Takes the addresses, so that no other guise does, until the result is disposed.
  *
- * @throws {GuiseError} EADDRINUSE when given ones are in use, or none is left
+ * @throws {GuiseError} ERR_GUISE_ADDRESSES_TAKEN when given ones are in use, or none is left
  */
 export async function holdAddresses({ given, usual, ipv6, tun }: AddressOptions): Promise<HeldAddresses> {
   const others = (await interfaces()).filter(({ ifname }) => ifname !== tun).flatMap(({ addr_info }) => addr_info);
@@ -62,13 +60,13 @@ async function hold(given: Ends<string | undefined>, usual: Ends<string>, others
     if (held) return { local, peer, [Symbol.asyncDispose]: () => held[Symbol.asyncDispose]() };
   }
   const what = wanted ? `${wanted.join(' or ')} is` : `All addresses from ${usual[0]} on are`;
-  const mend = usual[0].includes(':') ? '--tun-local6 and --tun-peer6' : '--tun-local and --tun-peer';
-  throw new GuiseError('EADDRINUSE', `${what} in use on this host: give others with ${mend}.`);
+  const option = usual[0].includes(':') ? 'tun-local6' : 'tun-local';
+  throw guiseError('ERR_GUISE_ADDRESSES_TAKEN', { which: what, option });
 }
 
 /** The usual pair and those behind it, as far as the last two bytes go. */
 function* pairs([local, peer]: Ends<string>): Generator<Ends<string>> {
-  for (let offset = 0; ; offset += STEP) {
+  for (let offset = 0; ; offset += HOST.addressStep) {
     const next = [moved(local, offset), moved(peer, offset)] as const;
     if (next[0] === undefined || next[1] === undefined) return;
     yield [next[0], next[1]];

@@ -1,8 +1,9 @@
 /** The host's end of the TUN interface: its addresses, its MTU, up. All of it goes with the interface. */
 import { readFile } from 'node:fs/promises';
 import { normalAddress } from '../wire/address.js';
-import { GuiseError } from '../errors.js';
+import { guiseError } from '../errors.js';
 import { run } from './command.js';
+import { HOST } from '../policy.js';
 
 /** The host's end and the stack's end. */
 export interface TunAddresses {
@@ -12,8 +13,6 @@ export interface TunAddresses {
   readonly peer6?: string;
 }
 
-/** Packets that wait for a slow worker: a burst of one RTT, where the default of 500 is lost (Firezone's finding). */
-const QUEUE_LENGTH = 10_000;
 /** IFF_PERSIST of linux/if_tun.h. */
 const PERSISTENT = 0x0800;
 
@@ -25,7 +24,7 @@ export async function configureTun(name: string, addresses: TunAddresses, mtu: n
   if (await isConfigured(name, addresses, mtu)) return;
   const { local4, peer4, local6, peer6 } = addresses;
   const lines = [
-    `link set dev ${name} mtu ${mtu} txqueuelen ${QUEUE_LENGTH} up`,
+    `link set dev ${name} mtu ${mtu} txqueuelen ${HOST.tunQueueLength} up`,
     `address replace ${local4} peer ${peer4}/32 dev ${name}`,
   ];
   if (local6 && peer6) lines.push(`address replace ${local6} peer ${peer6}/128 dev ${name}`);
@@ -64,14 +63,14 @@ async function isConfigured(name: string, addresses: TunAddresses, mtu: number):
 /**
  * A TUN of this name that is not persistent belongs to a running process; attaching would steal half of its packets.
  *
- * @throws {GuiseError} EBUSY
+ * @throws {GuiseError} ERR_GUISE_INTERFACE_TAKEN
  */
 export async function refuseBusyTun(name: string): Promise<void> {
   const directory = `/sys/class/net/${name}`;
   const flags = await readFile(`${directory}/tun_flags`, 'utf8').catch(() => undefined);
   const exists = flags !== undefined || (await readFile(`${directory}/ifindex`, 'utf8').catch(() => undefined));
   if (!exists || (flags !== undefined && Number(flags) & PERSISTENT)) return;
-  throw new GuiseError('EBUSY', `The interface ${name} exists and is in use: choose another name with --tun.`);
+  throw guiseError('ERR_GUISE_INTERFACE_TAKEN', { name });
 }
 
 /** Whether a new interface may have IPv6 addresses: containers often have it switched off. */

@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
+import { guiseError } from '../errors.js';
 import type { TupleBytes } from '../wire/tuple.js';
 import type { EngineOptions, FlowOptions, OpenTunResult } from './types.js';
 
@@ -10,6 +11,9 @@ export interface NativeEngine {
   events(worker: number): ArrayBuffer;
   swapEvents(worker: number, offset: Uint32Array): number;
   listenUdp(address: Uint8Array, port: number): number;
+  udpPort(listener: number): number;
+  closeUdp(listener: number): number;
+  readFlow(flow: number): number;
   listen(port: number, guise4: Uint8Array, guise6: Uint8Array, phantun: Uint8Array): number;
   unlisten(port: number): number;
   countDrop(reason: number): number;
@@ -40,7 +44,7 @@ function load(): Addon {
   const found = ['../../build/Release/guise.node', '../../../build/Release/guise.node']
     .map((path) => fileURLToPath(new URL(path, import.meta.url)))
     .find((path) => existsSync(path));
-  if (!found) throw new Error('The native addon is not built: run `npm run build` (it needs g++, make and python3).');
+  if (!found) throw guiseError('ERR_GUISE_ADDON_MISSING');
   return createRequire(import.meta.url)(found) as Addon;
 }
 

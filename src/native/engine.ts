@@ -57,9 +57,24 @@ export class Engine {
     return this.#native.lastSyscall;
   }
 
-  /** Binds a UDP port, one socket a worker. The port, or -errno. */
+  /** Binds a UDP port, one socket a worker. The listener's id, or -errno. */
   listenUdp(local: Endpoint): number {
     return this.#native.listenUdp(encodeAddress(local.address), local.port);
+  }
+
+  /** The port that a listener is bound to. */
+  udpPort(listener: number): number {
+    return this.#native.udpPort(listener);
+  }
+
+  /** Closes a listener's sockets and forgets its peers. */
+  closeUdp(listener: number): void {
+    this.#native.closeUdp(listener);
+  }
+
+  /** Delivers a flow's datagrams as `datagram` from now on, those that are held first. */
+  readFlow(flow: number): void {
+    this.#native.readFlow(flow);
   }
 
   /** Answers SYNs to a TCP port; connections come as `opening`. */
@@ -76,7 +91,7 @@ export class Engine {
     this.#native.countDrop(addon.dropReasons.indexOf(reason));
   }
 
-  /** Adds an established flow. Its id, or -ENFILE when there are as many as allowed. */
+  /** Adds an established flow, which holds what comes, bounded, until it is read or spliced. Its id, or -ENFILE when there are as many as allowed. */
   openFlow(tuple: TupleBytes, options: FlowOptions): number {
     return this.#native.openFlow(tuple, options);
   }

@@ -20,7 +20,13 @@ function readTuple(view: DataView, at: number): TupleBytes {
 
 export function readPeer(view: DataView, at: number, id: number): UdpPeer {
   const tuple = readTuple(view, at);
-  return { id, worker: view.getUint8(at + 6), local: localEnd(tuple), remote: remoteEnd(tuple) };
+  return {
+    id,
+    listener: view.getUint32(at + 28, true),
+    worker: view.getUint8(at + 6),
+    local: localEnd(tuple),
+    remote: remoteEnd(tuple),
+  };
 }
 
 export function readSegment(view: DataView, at: number, flow: number): Segment {

@@ -46,8 +46,6 @@ export interface FlowOptions {
   readonly push: boolean;
   /** Keep to the initial window until the peer's first segment. */
   readonly guard: boolean;
-  /** Deliver datagrams as events; otherwise they are held until the flow is spliced. */
-  readonly javascript: boolean;
 }
 
 /** A segment that the data plane left to the control plane. Views are valid during the callback only. */
@@ -67,6 +65,8 @@ export interface Segment {
 /** A UDP application that has sent its first datagram. */
 export interface UdpPeer {
   readonly id: number;
+  /** The UDP listener that it sends to. */
+  readonly listener: number;
   readonly worker: number;
   readonly local: Endpoint;
   readonly remote: Endpoint;

@@ -2,6 +2,7 @@
 import { pino, type Logger } from 'pino';
 import { RateLimit } from '../fake_tcp/rate_limit.js';
 import { build } from 'pino-pretty';
+import { OBSERVE } from '../policy.js';
 
 export type Log = Logger;
 export const LOG_LEVELS = ['error', 'warn', 'info', 'debug'] as const;
@@ -9,13 +10,10 @@ export const LOG_FORMATS = ['text', 'json'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 export type LogFormat = (typeof LOG_FORMATS)[number];
 
-/** Lines about single connections a second; a flood of them would cost more than the connections. */
-const CONNECTION_LINES = 50;
-
 /** What happens to connections, a line each, as many as somebody can read; left out ones are counted. */
 export class ConnectionLog {
   readonly #log: Log;
-  readonly #limit = new RateLimit(CONNECTION_LINES);
+  readonly #limit = new RateLimit(OBSERVE.connectionLines);
   #leftOut = 0;
 
   constructor(log: Log) {

@@ -8,19 +8,7 @@ import type { Stack } from '../fake_tcp/stack.js';
 import type { UdpListener } from '../fake_tcp/udp_listener.js';
 import type { ClientOptions } from './options.js';
 import type { Remote } from './remote.js';
-
-/** Milliseconds before a failed connection is tried again: doubled each time, half to one and a half of it. */
-const FIRST_WAIT = 250;
-const LONGEST_WAIT = 2000;
-/** Milliseconds after which a connection was one: a server that is full resets those that it has taken, in a round trip. */
-const STABLE = 1000;
-/** Milliseconds that an attempt to connect again may take: SYNs at 0, 1 and 3 s, then from another port. */
-const RETRY_TIMEOUT = 5000;
-/**
- * Milliseconds for which a connection that has been replaced still delivers. WireGuard answers within 10 s what it only
- * receives (its KEEPALIVE_TIMEOUT), and thereby leads the other end to the new one.
- */
-const DRAIN = 12_000;
+import { RECONNECT } from '../policy.js';
 
 /** What the carriers of a client share. */
 export interface CarrierContext {
@@ -71,7 +59,7 @@ export class Carrier {
     } // the old one has ended meanwhile
     old.unsplicePeer();
     this.#take(next, ', where the name leads now');
-    await delay(DRAIN, undefined, { ref: false });
+    await delay(RECONNECT.drain, undefined, { ref: false });
     await old.close();
   }
 
@@ -105,8 +93,8 @@ export class Carrier {
       options: { profile, connectTimeout },
     } = this.#context;
     const again = this.#socket !== undefined || this.#failedAt !== undefined;
-    const timeout = again ? Math.min(connectTimeout, RETRY_TIMEOUT) : connectTimeout;
-    return remote.connect(stack, { profile, timeout, spliced: true, worker: this.#peer.worker });
+    const timeout = again ? Math.min(connectTimeout, RECONNECT.timeout) : connectTimeout;
+    return remote.connect(stack, { profile, timeout, worker: this.#peer.worker });
   }
 
   #take(socket: Socket, why = ''): void {
@@ -125,14 +113,14 @@ export class Carrier {
     if (socket !== this.#socket) return;
     this.#socket = undefined;
     this.#failedAt = performance.now();
-    if (this.#failedAt - this.#connectedAt < STABLE) this.#waitLonger();
+    if (this.#failedAt - this.#connectedAt < RECONNECT.stable) this.#waitLonger();
     else this.#wait = 0;
     this.#say('warn', `: ${error.message} Connecting again.`);
     void this.#open();
   }
 
   #waitLonger(): void {
-    this.#wait = Math.max(FIRST_WAIT, Math.min(LONGEST_WAIT, 2 * this.#wait));
+    this.#wait = Math.max(RECONNECT.firstWait, Math.min(RECONNECT.longestWait, 2 * this.#wait));
   }
 
   /** After an error too. */

@@ -6,16 +6,14 @@ import { Carrier } from './carrier.js';
 import type { ClientOptions } from './options.js';
 import { Remote } from './remote.js';
 import { runTunnel } from './tunnel.js';
-
-/** Milliseconds between two look-ups of the server's name. */
-const LOOK_UP_INTERVAL = 30_000;
+import { NAMES } from '../policy.js';
 
 /**
  * Runs a client until `options.signal` aborts. Rejects with one sentence when it cannot start.
  *
  * @param lookUpInterval milliseconds; tests are impatient
  */
-export async function runClient(options: ClientOptions, lookUpInterval = LOOK_UP_INTERVAL): Promise<void> {
+export async function runClient(options: ClientOptions, lookUpInterval: number = NAMES.lookUpInterval): Promise<void> {
   const remote = await Remote.resolve(options.remote, options.ipv4Only ? 4 : undefined);
   const ipv6 = remote.known.some(({ address }) => isIPv6(address));
   const mixed = ipv6 && remote.known.some(({ address }) => !isIPv6(address));

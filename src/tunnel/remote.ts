@@ -6,13 +6,7 @@ import type { Endpoint } from '../wire/endpoint.js';
 import type { Socket } from '../fake_tcp/socket.js';
 import type { ConnectOptions } from '../fake_tcp/options.js';
 import type { Stack } from '../fake_tcp/stack.js';
-
-/** Milliseconds for which addresses are good: many connections are opened again at once. */
-const FRESH = 2000;
-/** Milliseconds that a connection waits for addresses: the resolver may be behind the tunnel that is down. */
-const PATIENCE = 2000;
-/** Milliseconds that an address has before the next is tried beside it: RFC 8305 §5, "Connection Attempt Delay". */
-const HEAD_START = 250;
+import { NAMES } from '../policy.js';
 
 type Endpoints = readonly [Endpoint, ...Endpoint[]];
 
@@ -44,8 +38,8 @@ export class Remote {
 
   /** The addresses, resolved again if that was a while ago; the old ones when the resolver fails or takes long. */
   async fresh(): Promise<Endpoints> {
-    if (performance.now() - this.#askedAt > FRESH) void this.#resolve();
-    if (this.#lookUp) await Promise.race([this.#lookUp, delay(PATIENCE, undefined, { ref: false })]);
+    if (performance.now() - this.#askedAt > NAMES.fresh) void this.#resolve();
+    if (this.#lookUp) await Promise.race([this.#lookUp, delay(NAMES.patience, undefined, { ref: false })]);
     return this.#known;
   }
 
@@ -100,7 +94,7 @@ async function connectAny(
     const before = attempts[index - 1];
     const turn = before
       ? Promise.race([
-          delay(HEAD_START * index, undefined, { signal }),
+          delay(NAMES.headStart * index, undefined, { signal }),
           before.then(
             () => {},
             () => {},

@@ -39,6 +39,6 @@ export async function runServer(options: ServerOptions): Promise<void> {
       `guise server: TCP port ${local} -> UDP ${formatEndpoint(backend.known[0])}`,
       'the port does not show up in `ss`: the kernel has no socket there, NAT leads it to the interface below',
     ],
-    start: (stack) => stack.listen({ port: local, spliced: true }).on('connection', (socket) => void carry(socket)),
+    start: (stack) => stack.listen({ port: local }).on('connection', (socket) => void carry(socket)),
   });
 }

@@ -6,25 +6,10 @@ import { refuseBusyTun } from '../host/tun_interface.js';
 import { setUpHostNetwork } from '../host/network.js';
 import { dropPrivileges } from '../daemon/privileges.js';
 import { Stack } from '../fake_tcp/stack.js';
-import type { GuiseError } from '../errors.js';
+import { dropAdvice, type GuiseError } from '../errors.js';
 import { wireGuardMtu } from './mtu.js';
 import type { TunnelOptions } from './options.js';
-
-/** Drops that a user can do something about, and what. */
-const ADVICE: Record<string, string> = {
-  oversize: 'datagrams are larger than one segment carries: lower the MTU of WireGuard (see the MTU line above)',
-  backendRefused: 'nobody listens at --remote: start the UDP service there',
-  pendingFull: 'datagrams came faster than the connection was set up: the oldest were dropped',
-  peersFull: 'more UDP peers than the tunnel takes',
-  eventsFull: 'more control segments than can be answered: the port is scanned or flooded',
-  synLimit: 'connections are asked for faster than segments can be read: the port is flooded',
-  flowsFull: 'as many connections as allowed are open: new ones are refused',
-  sourceFull: 'one address has a quarter of all connections that are allowed: more of its own are refused',
-  outOfWindow: 'segments came with numbers that the peer would not send: injected, or after a long outage',
-  badAck: 'segments came that acknowledge what was never sent: injected, most likely',
-  badChecksum: 'segments came with a wrong checksum: something on the path damages them',
-};
-const WATCH_INTERVAL = 5000;
+import { HOST, OBSERVE } from '../policy.js';
 
 export interface Part {
   readonly role: 'client' | 'server';
@@ -43,9 +28,6 @@ export interface Part {
   readonly start: (stack: Stack, signal: AbortSignal) => void;
 }
 
-/** Milliseconds before a tunnel whose interface was deleted is set up again. */
-const REOPEN_WAIT = 500;
-
 /**
  * Runs until the signal aborts; then everything is undone. An interface that somebody deletes is made again. Whatever
  * needs more rights than that comes before: this process gives up all others.
@@ -57,7 +39,7 @@ export async function runTunnel(part: Part): Promise<void> {
     const lost = await runOnce(part, privileges);
     if (!lost) return;
     log.warn(`${lost.message} Setting it up again.`);
-    await delay(REOPEN_WAIT, undefined, { signal }).catch(() => {});
+    await delay(HOST.reopenWait, undefined, { signal }).catch(() => {});
   }
 }
 
@@ -90,7 +72,7 @@ async function runOnce(part: Part, privileges: string): Promise<GuiseError | und
   const running = new AbortController();
   start(stack, running.signal);
   for (const line of [...title, ...network.done, privileges, mtuLine(mtu, family), offloadLine(stack)]) log.info(line);
-  const watch = setInterval(watchDrops(stack, log.warn.bind(log)), WATCH_INTERVAL);
+  const watch = setInterval(watchDrops(stack, log.warn.bind(log)), OBSERVE.dropInterval);
   log.info(`ready (pid ${process.pid})`);
   const lost = await endOf(stack, signal);
   running.abort();
@@ -128,8 +110,8 @@ function watchDrops(stack: Stack, warn: (sentence: string) => void): () => void 
   const said = new Map<string, number>();
   return () => {
     for (const [reason, count] of Object.entries(stack.counters.dropped)) {
-      const advice = ADVICE[reason];
-      if (!advice || count < (said.get(reason) ?? 0) * 10 || count === said.get(reason)) continue;
+      const advice = dropAdvice(reason);
+      if (!advice || count < (said.get(reason) ?? 0) * OBSERVE.dropGrowth || count === said.get(reason)) continue;
       said.set(reason, count);
       warn(`${count} dropped (${reason}): ${advice}`);
     }

@@ -24,7 +24,7 @@ t.test('wrong usage ends in one sentence and exit code 2', async (t) => {
     ['client/main', ['-l', '127.0.0.1:0', '-r', 'a:1'], /"0" is not a port/],
     ['client/main', ['-l', '[::g]:1', '-r', 'a:1'], /not an IPv6 address/],
     ['client/main', ['-l', '127.0.0.1:1', '-r', 'a:70000'], /"70000" is not a port/],
-    ['client/main', [...CLIENT, '--mtu', '100'], /--mtu takes a whole number from 576 to 65535/],
+    ['client/main', [...CLIENT, '--mtu', '100'], /--mtu takes a whole number from 576 to 65535, not 100/],
     ['client/main', [...CLIENT, '--mtu', 'x'], /--mtu takes/],
     ['client/main', [...CLIENT, '--queues', '0'], /--queues takes/],
     ['client/main', [...CLIENT, '--idle-timeout', '-5'], /--idle-timeout takes/],

@@ -4,8 +4,8 @@
  *
  * 1. An end ends once, and forgets its tuple once, not before; it sends nothing afterwards, and asks to wait for nothing.
  * 2. States go forward only: established, finWait or lastAck, closed.
- * 3. Whoever closes has ended within FIN_TRIES * FIN_WAIT, whatever the network does; whoever was closed has forgotten
- *    within LINGER.
+ * 3. Whoever closes has ended within finTries * finWait, whatever the network does; whoever was closed has forgotten
+ *    within linger.
  * 4. ECONNRESET comes from a RST that arrived, and never where RSTs are ignored.
  * 5. A client whose network is dead ends with ETIMEDOUT within its patience, three probes and a look.
  * 6. A client whose network loses nothing never ends with ETIMEDOUT.
@@ -13,15 +13,11 @@
  */
 import fc from 'fast-check';
 import t from 'tap';
-import {
-  Connection,
-  FIN_TRIES,
-  FIN_WAIT,
-  LINGER,
-  type ConnectionState,
-  type ConnectionStep,
-} from '../../src/fake_tcp/connection.js';
-import { CHECK_INTERVAL, PROBES, PROBE_WAIT } from '../../src/fake_tcp/liveness.js';
+import { Connection, type ConnectionState, type ConnectionStep } from '../../src/fake_tcp/connection.js';
+import { CONNECTION, LIVENESS } from '../../src/policy.js';
+
+const { finTries, finWait, linger } = CONNECTION;
+const { probes, probeWait, checkInterval } = LIVENESS;
 
 const SILENCE = 5000;
 const KEEPALIVE = 25_000;
@@ -181,9 +177,9 @@ t.test('any interleaving keeps the invariants', async () => {
         else if (each.type === 'user') world.ends[each.who].user(each.what, world.now);
         else world.carry(each.from, each.index, each.how);
       }
-      world.pass(FIN_TRIES * FIN_WAIT + LINGER);
+      world.pass(finTries * finWait + linger);
       for (const { closedAt, endedAt, ended, forgotten } of world.ends) {
-        if (closedAt < Infinity && endedAt > closedAt + FIN_TRIES * FIN_WAIT) throw new Error('closes too late');
+        if (closedAt < Infinity && endedAt > closedAt + finTries * finWait) throw new Error('closes too late');
         if (ended && !forgotten) throw new Error('does not forget');
       }
     }),
@@ -202,7 +198,7 @@ t.test('a dead network is noticed in time, by a client that sends and by one tha
       const dead = world.now;
       if (sends) world.client.user('send', dead);
       const patience = sends ? SILENCE : KEEPALIVE;
-      world.pass(patience + PROBES * PROBE_WAIT + 2 * CHECK_INTERVAL);
+      world.pass(patience + probes * probeWait + 2 * checkInterval);
       if (world.client.ended !== 'ETIMEDOUT') throw new Error(`${world.client.ended} after ${world.now - dead} ms`);
     }),
   );
@@ -221,7 +217,7 @@ t.test('over a network that loses nothing nobody is given up, and a close ends b
         }
         if (world.ends.some(({ ended }) => ended)) throw new Error('ended by itself');
         for (const who of closers) world.ends[who].user('close', world.now);
-        world.pass(LINGER + TICK, { lossless: true });
+        world.pass(linger + TICK, { lossless: true });
         if (world.ends.some(({ ended, forgotten }) => ended !== 'closed' || !forgotten))
           throw new Error('not in order');
       },

@@ -25,7 +25,7 @@ sink.on('message', () => arrived++);
 const backend = { address: '127.0.0.1', port: sink.address().port };
 
 const [client, server] = await stackPair({ idleTimeout: 1000, virtioHeader: true });
-server.listen({ port: 4567, spliced: true }).on('connection', (socket) => {
+server.listen({ port: 4567 }).on('connection', (socket) => {
   socket.on('error', () => {});
   socket.spliceUdp(backend);
 });

@@ -1,5 +1,8 @@
 import t from 'tap';
-import { Liveness, PROBES, PROBE_WAIT, type Signs } from '../../src/fake_tcp/liveness.js';
+import { Liveness, type Signs } from '../../src/fake_tcp/liveness.js';
+import { LIVENESS } from '../../src/policy.js';
+
+const { probes, probeWait } = LIVENESS;
 
 const OPTIONS = { keepalive: 25_000, silence: 5000 };
 
@@ -19,15 +22,15 @@ function next(liveness: Liveness, from: number, what: Signs): [string, number] {
 t.test('a peer that is sent to and says nothing is probed after 5 s, and dead after three probes', async (t) => {
   const liveness = new Liveness(OPTIONS, 0, signs(7, 0));
   t.same(next(liveness, 0, signs(7, 3)), ['probe', 5000]);
-  for (let i = 1; i < PROBES; i++) t.equal(liveness.check(5000 + i * PROBE_WAIT, signs(7, 3 + i)), 'probe');
-  t.equal(liveness.check(5000 + PROBES * PROBE_WAIT, signs(7, 9)), 'dead');
+  for (let i = 1; i < probes; i++) t.equal(liveness.check(5000 + i * probeWait, signs(7, 3 + i)), 'probe');
+  t.equal(liveness.check(5000 + probes * probeWait, signs(7, 9)), 'dead');
 });
 
 t.test('an answer to the last probe saves it, and the waiting begins anew', async (t) => {
   const liveness = new Liveness(OPTIONS, 0, signs(0, 0));
   t.same(next(liveness, 0, signs(0, 1)), ['probe', 5000]);
-  for (let i = 1; i < PROBES; i++) liveness.check(5000 + i * PROBE_WAIT, signs(0, 1));
-  t.equal(liveness.check(5000 + PROBES * PROBE_WAIT, signs(1, 1)), 'fine');
+  for (let i = 1; i < probes; i++) liveness.check(5000 + i * probeWait, signs(0, 1));
+  t.equal(liveness.check(5000 + probes * probeWait, signs(1, 1)), 'fine');
   t.same(next(liveness, 7000, signs(1, 2))[0], 'probe');
 });
 
@@ -43,7 +46,7 @@ t.test('what the peer has acknowledged was answered, and what it has not is aske
     t.equal(liveness.check(1000, signs(1, 1, acknowledged)), 'fine');
     const [finding, after] = next(liveness, 1000, signs(1, 1, acknowledged));
     t.same([finding, after], ['probe', acknowledged ? 24_500 : 4500]);
-    const answered = 1000 + after + PROBE_WAIT;
+    const answered = 1000 + after + probeWait;
     t.equal(liveness.check(answered, signs(2, 1, acknowledged)), 'fine');
     t.ok(next(liveness, answered, signs(2, 1, acknowledged))[1] > 20_000, 'a lost datagram is not asked for again');
   }

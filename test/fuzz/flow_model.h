@@ -70,10 +70,10 @@ class FlowModel {
     for (uint32_t id = 1; id <= kFlows; ++id) before_[id] = counters_->flow(id);
   }
 
-  void opened(Connection& one, uint32_t id, const guise::Engine::FlowOptions& options) {
+  void opened(Connection& one, uint32_t id, const guise::Engine::FlowOptions& options, bool read) {
     count_life(id, before_[id]);
     REQUIRE(tuples_.emplace(std::pair(id, counters_->flow(id).life), index_of(one)).second);
-    lives_[id] = {true, options.javascript ? Fate::kDelivered : Fate::kHeld};
+    lives_[id] = {true, read ? Fate::kDelivered : Fate::kHeld};
     one.id = id;
     one.receive_next = options.receive_next;
     one.send_next[options.owner].push_back(options.send_next);

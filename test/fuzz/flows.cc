@@ -103,9 +103,9 @@ class Script {
 
 Script::Script(Host& host, const uint8_t* data, size_t size) : host_(host), input_(data, size) {
   const char* syscall = "";
-  const int port = engine_->listen_udp(LoopbackSocket::loopback(host.family, 0), syscall);
-  REQUIRE(port > 0);
-  listening_ = static_cast<uint16_t>(port);
+  const int listener = engine_->listen_udp(LoopbackSocket::loopback(host.family, 0), syscall);
+  REQUIRE(listener > 0);
+  listening_ = engine_->udp_port(static_cast<uint32_t>(listener));
   descriptors_ = open_descriptors();
 }
 
@@ -224,13 +224,15 @@ void Script::open() {
   options.owner = static_cast<uint16_t>((switches & 1) % workers_);
   options.push = switches & 2;
   options.guard = switches & 4;
-  options.javascript = switches & 8;
+  const bool javascript = switches & 8;
   options.max_payload = switches & 16 ? 65'475 : 1440;
   options.send_next = number(one.cookie + 1);
   options.receive_next = number(0xffff'ff00);
   model_.opening();
   const int id = engine_->open_flow(options);
-  if (id > 0) model_.opened(one, static_cast<uint32_t>(id), options);
+  if (id <= 0) return;
+  if (javascript) engine_->read_flow(static_cast<uint32_t>(id));
+  model_.opened(one, static_cast<uint32_t>(id), options, javascript);
 }
 
 void Script::close() {

@@ -14,8 +14,8 @@ void end_tests() {
     {
       EngineRig rig;
       const char* syscall = "";
-      const int port = rig.engine->listen_udp(LoopbackSocket::loopback(AF_INET, 0), syscall);
-      CHECK(application.send(static_cast<uint16_t>(port), std::vector<uint8_t>{1, 2, 3}, 3));
+      const uint16_t port = rig.listen_udp();
+      CHECK(application.send(port, std::vector<uint8_t>{1, 2, 3}, 3));
       rig.settle();
       const auto events = rig.events();
       CHECK(events.size() == 1 && events[0].record.type == EventType::kPeer);
@@ -42,8 +42,7 @@ void abandoned_tests() {
     // The timer of the ACK that was due lets go of it last.
     while (abandoned == 0) rig.settle();
     CHECK(abandoned == 2);
-    const char* syscall = "";
-    const auto port = static_cast<uint16_t>(rig.engine->listen_udp(LoopbackSocket::loopback(AF_INET, 0), syscall));
+    const auto port = rig.listen_udp();
     rig.settle();
     rig.events();
     CHECK(application.send(port, std::vector<uint8_t>{1}, 1));
@@ -82,11 +81,11 @@ void splice_tests() {
   test("with more than one worker, a flow that is closed takes its peer and its endpoint along", [] {
     LoopbackSocket application, backend;
     EngineRig rig(8, 2);
-    const char* syscall = "";
-    const auto port = static_cast<uint16_t>(rig.engine->listen_udp(LoopbackSocket::loopback(AF_INET, 0), syscall));
+    const auto port = rig.listen_udp();
     const size_t before = open_descriptors();
     for (size_t owner = 0; owner < 2; ++owner) {
       const uint32_t id = rig.open(1, false, owner);
+      const char* syscall = "";
       CHECK(rig.engine->splice_udp(id, backend.endpoint(), {}, syscall) == 0);
       rig.settle();
       rig.engine->close_flow(id);
@@ -115,8 +114,7 @@ void splice_tests() {
   test("a peer that is spliced to a second flow stays with it when the first one lets go", [] {
     LoopbackSocket application;
     EngineRig rig;
-    const char* syscall = "";
-    const auto port = static_cast<uint16_t>(rig.engine->listen_udp(LoopbackSocket::loopback(AF_INET, 0), syscall));
+    const auto port = rig.listen_udp();
     const auto send = [&] {
       CHECK(application.send(port, std::vector<uint8_t>{1}, 1));
       rig.settle();

@@ -46,9 +46,17 @@ struct EngineRig {
     options.owner = static_cast<uint16_t>(worker);
     options.send_next = options.receive_next = 1;
     options.max_payload = 1460;
-    options.javascript = javascript;
     const int id = engine->open_flow(options);
-    return id < 0 ? 0 : static_cast<uint32_t>(id);
+    if (id < 0) return 0;
+    if (javascript) engine->read_flow(static_cast<uint32_t>(id));
+    return static_cast<uint32_t>(id);
+  }
+
+  // A UDP port of the loopback that is listened on.
+  uint16_t listen_udp(int family = AF_INET) {
+    const char* syscall = "";
+    const int listener = engine->listen_udp(LoopbackSocket::loopback(family, 0), syscall);
+    return listener < 0 ? 0 : engine->udp_port(static_cast<uint32_t>(listener));
   }
 
   // Puts a segment of the peer's on the device.

@@ -36,8 +36,7 @@ Policy impatient() {
 class Crowd {
  public:
   Crowd() {
-    const char* syscall = "";
-    listening_ = static_cast<uint16_t>(rig_.engine->listen_udp(LoopbackSocket::loopback(AF_INET, 0), syscall));
+    listening_ = rig_.listen_udp();
     rig_.engine->start();
   }
 

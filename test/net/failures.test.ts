@@ -27,7 +27,7 @@ t.test('what cannot start says why in one sentence and exits 1', { skip, timeout
     /No address found for "no.such.host.invalid"/,
   );
   await fails('client', ['-l', '192.0.2.1:5000', '-r', '10.0.1.2:1'], /bind EADDRNOTAVAIL 192.0.2.1:5000: .*--local/);
-  await fails('client', [...client, '--tun', 'eth0'], /eth0 exists and is in use: choose another name with --tun/);
+  await fails('client', [...client, '--tun', 'eth0'], /eth0 exists and is in use; choose another name/);
   const busy = await startPeer(host, '--bind 127.0.0.1:5000');
   await fails('client', client, /bind EADDRINUSE 127.0.0.1:5000: .*--local/);
   await busy.stop();

@@ -1,0 +1,136 @@
+/**
+ * Every number that is a choice of ours: its unit, its reason, its source. Numbers of wire formats and kernel interfaces
+ * stand where those are spoken. What the data plane decides by is handed to it when it starts: nothing of this is written
+ * again in C++.
+ */
+
+/** What the data plane goes by (native/plane/policy.h has the same fields). */
+export const DATA_PLANE = {
+  /**
+   * Bytes received before a pure ACK is sent. Far below the window of 1 GiB even with 200 ms of 10 Gbit/s in flight.
+   */
+  ackBytes: 1 << 20,
+  /**
+   * Milliseconds before a pure ACK is sent for less than that. Far below the 300 s after which conntrack forgets data
+   * that nobody acknowledges (nf_conntrack_tcp_timeout_unacknowledged), so that one-way traffic stays ESTABLISHED.
+   */
+  ackInterval: 200,
+  /**
+   * Bytes that may leave before the peer's first segment. A SYN-ACK's window is not scaled: 64 KiB are all that a strict
+   * router lets through until it sees a scaled one (net/netfilter/nf_conntrack_proto_tcp.c, tcp_in_window).
+   */
+  initialWindow: 48 << 10,
+  /** Bytes that wait for one UDP peer, and for one connection that is neither read nor spliced. */
+  queueBytes: 1 << 20,
+  /** Bytes that wait in all of these queues together. */
+  allQueuesBytes: 64 << 20,
+  /** Bytes that JavaScript may be ahead of a worker, a connection. */
+  sendQueueBytes: 4 << 20,
+  /** UDP peers of one worker. */
+  maxPeers: 65_536,
+} as const;
+
+/** Established connections, and those that are being opened. */
+export const CONNECTION = {
+  /** Milliseconds until a SYN is sent again, doubled each time: at 0, 1, 3 and 7 s, as Linux does (RFC 6298 §2.1, §5.5). */
+  synWait: 1000,
+  /** Milliseconds until an open has failed: four SYNs and time for an answer to the last. */
+  connectTimeout: 15_000,
+  /** Ports that connections are opened from: Linux's net.ipv4.ip_local_port_range, which phantun takes too. */
+  firstPort: 32_768,
+  lastPort: 60_999,
+  /** FINs before the peer is given up, and milliseconds from one to the next: a close takes 1.2 s at most. */
+  finTries: 3,
+  finWait: 400,
+  /** Milliseconds for which a connection that the peer closed still answers a repeated FIN. */
+  linger: 2000,
+  /** RSTs to strangers a second: what they make us send must not be worth provoking. */
+  resetsPerSecond: 100,
+  /** Bytes, with `datagramOverhead` for each datagram, that wait for a reader in JavaScript; the oldest go first. */
+  receiveQueueBytes: 4 << 20,
+  /** Bytes that a waiting datagram takes beside its own: a Uint8Array with its buffer in V8, measured. */
+  datagramOverhead: 256,
+  /** Milliseconds between two rounds, each of which looks at the connections that are due. */
+  lookInterval: 250,
+  /** Looks within an idle time-out: a connection is closed a sixteenth late at most. */
+  idleParts: 16,
+  /** Default of connections at the same time. */
+  maxFlows: 65_536,
+  /** One remote address may have opened a quarter of them by default. */
+  sourceShare: 1 / 4,
+} as const;
+
+/** Whether a peer lives. */
+export const LIVENESS = {
+  /**
+   * Milliseconds without a segment until the peer is probed although nothing is sent: far below the 300 s of the most
+   * impatient routers.
+   */
+  keepalive: 25_000,
+  /** A keepalive comes up to this share of its time early: those of many that were opened at once come apart. */
+  keepaliveJitter: 0.25,
+  /** Milliseconds of silence from a peer that is sent datagrams until it is probed. */
+  silence: 5000,
+  /** Probes without an answer before the peer is dead, and milliseconds from one to the next. */
+  probes: 3,
+  probeWait: 500,
+  /** Milliseconds from one check of a peer to the next; of one that is idle, by this much less than `silence`. */
+  checkInterval: 500,
+} as const;
+
+/** How a client gets a connection back. */
+export const RECONNECT = {
+  /** Milliseconds before a failed connection is tried again: doubled each time, half to one and a half of it. */
+  firstWait: 250,
+  longestWait: 2000,
+  /** Milliseconds after which a connection was one: a server that is full resets what it has taken, in a round trip. */
+  stable: 1000,
+  /** Milliseconds that an attempt to connect again may take: SYNs at 0, 1 and 3 s, then from another port. */
+  timeout: 5000,
+  /**
+   * Milliseconds for which a connection that has been replaced still delivers. WireGuard answers within 10 s what it
+   * only receives (its KEEPALIVE_TIMEOUT), and thereby leads the other end to the new one.
+   */
+  drain: 12_000,
+} as const;
+
+/** Names and the addresses that they lead to. */
+export const NAMES = {
+  /** Milliseconds between two look-ups of a server's name. */
+  lookUpInterval: 30_000,
+  /** Milliseconds for which addresses are good: many connections are opened again at once. */
+  fresh: 2000,
+  /** Milliseconds that a connection waits for addresses: the resolver may be behind the tunnel that is down. */
+  patience: 2000,
+  /** Milliseconds that an address has before the next is tried beside it (RFC 8305 §5, Connection Attempt Delay). */
+  headStart: 250,
+} as const;
+
+/** What is said, and when. */
+export const OBSERVE = {
+  /** Lines about single connections a second; a flood of them would cost more than the connections. */
+  connectionLines: 50,
+  /** Milliseconds between two looks at what was dropped. */
+  dropInterval: 5000,
+  /** A reason for drops is said again when its count has grown by this factor. */
+  dropGrowth: 10,
+} as const;
+
+/** What guise sets up on a host. */
+export const HOST = {
+  /** Milliseconds between two looks whether others have undone it. */
+  keepInterval: 1000,
+  /** Failures in a row until they are told: while somebody changes rules, one that has gone in between is no news. */
+  keepFailures: 3,
+  /** Milliseconds until the next try then. */
+  keepLongInterval: 30_000,
+  /** Where rules change all the time, looks at them take this part of it, and up to these milliseconds ahead. */
+  firewallShare: 0.002,
+  firewallAhead: 1000,
+  /** Packets that wait for a slow worker: a burst of one round trip, where the default of 500 is lost (Firezone's finding). */
+  tunQueueLength: 10_000,
+  /** Milliseconds before a tunnel whose interface was deleted is set up again. */
+  reopenWait: 500,
+  /** Two guises' pairs of addresses are this far apart, as if each were a network of its own. */
+  addressStep: 4,
+} as const;
