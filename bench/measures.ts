@@ -85,7 +85,7 @@ export async function roundTrips({ rig, way, seconds }: Track, rate = 0): Promis
   return result;
 }
 
-/** Milliseconds from the first datagram of a new UDP peer to its answer, median. */
+/** Milliseconds from the first datagram of a new application to its answer, median. */
 export async function flowSetUp({ rig, way }: Track): Promise<number> {
   const echo = await startPeer(rig.server, `--bind ${way.bind} --echo`);
   const result = await ping(rig.client, `--to ${way.to} --count 100 --fresh --losses 3`);

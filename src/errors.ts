@@ -141,7 +141,7 @@ const SYSTEM: Readonly<Record<string, Readonly<Record<string, Entry>>>> = {
   },
   splice: {
     EISCONN: { sentence: 'The connection is spliced already', mend: 'splice a connection once' },
-    ENOENT: { sentence: 'The UDP peer is gone', mend: 'its next datagram makes it new' },
+    ENOENT: { sentence: 'The application is gone', mend: 'its next datagram makes it new' },
   },
   listen: {
     EADDRINUSE: {
@@ -165,7 +165,7 @@ const DROPS: Readonly<Record<string, Entry>> = {
   },
   backendRefused: { sentence: 'nobody listens at --remote', mend: 'start the UDP service there' },
   pendingFull: { sentence: 'datagrams came faster than the connection was set up: the oldest were dropped' },
-  peersFull: { sentence: 'more UDP peers than the tunnel takes' },
+  applicationsFull: { sentence: 'more applications than the tunnel takes' },
   eventsFull: { sentence: 'more control segments than can be answered: the port is scanned or flooded' },
   synLimit: { sentence: 'connections are asked for faster than segments can be read: the port is flooded' },
   flowsFull: { sentence: 'as many connections as allowed are open: new ones are refused' },

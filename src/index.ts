@@ -8,6 +8,6 @@ export { Listener } from './fake_tcp/listener.js';
 export type { ListenerEvents } from './fake_tcp/listener.js';
 export { UdpListener } from './fake_tcp/udp_listener.js';
 export type { Profile } from './wire/profile.js';
-export type { EngineCounters, FlowCounters, UdpPeer } from './native/types.js';
+export type { EngineCounters, FlowCounters, UdpApplication } from './native/types.js';
 export { GuiseError } from './errors.js';
 export type { Endpoint } from './wire/endpoint.js';

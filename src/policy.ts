@@ -20,14 +20,14 @@ export const DATA_PLANE = {
    * router lets through until it sees a scaled one (net/netfilter/nf_conntrack_proto_tcp.c, tcp_in_window).
    */
   initialWindow: 48 << 10,
-  /** Bytes that wait for one UDP peer, and for one connection that is neither read nor spliced. */
+  /** Bytes that wait for one application, and for one connection that is neither read nor spliced. */
   queueBytes: 1 << 20,
   /** Bytes that wait in all of these queues together. */
   allQueuesBytes: 64 << 20,
   /** Bytes that JavaScript may be ahead of a worker, a connection. */
   sendQueueBytes: 4 << 20,
-  /** UDP peers of one worker. */
-  maxPeers: 65_536,
+  /** applications of one worker. */
+  maxApplications: 65_536,
 } as const;
 
 /** Established connections, and those that are being opened. */

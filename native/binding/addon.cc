@@ -84,10 +84,10 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
                            InstanceMethod<&EngineObject::CountDrop>("countDrop"),
                            InstanceMethod<&EngineObject::OpenFlow>("openFlow"),
                            InstanceMethod<&EngineObject::CloseFlow>("closeFlow"),
-                           InstanceMethod<&EngineObject::SplicePeer>("splicePeer"),
-                           InstanceMethod<&EngineObject::UnsplicePeer>("unsplicePeer"),
+                           InstanceMethod<&EngineObject::SpliceApplication>("spliceApplication"),
+                           InstanceMethod<&EngineObject::Unsplice>("unsplice"),
                            InstanceMethod<&EngineObject::SpliceUdp>("spliceUdp"),
-                           InstanceMethod<&EngineObject::RemovePeer>("removePeer"),
+                           InstanceMethod<&EngineObject::ForgetApplication>("forgetApplication"),
                            InstanceMethod<&EngineObject::SendSegment>("sendSegment"),
                            InstanceMethod<&EngineObject::SendControl>("sendControl"),
                            InstanceMethod<&EngineObject::SendDatagrams>("sendDatagrams"),
@@ -114,7 +114,7 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
     options.policy.queue_bytes = number(object, "queueBytes");
     options.policy.all_queues_bytes = number(object, "allQueuesBytes");
     options.policy.send_queue_bytes = number(object, "sendQueueBytes");
-    options.policy.max_peers = number(object, "maxPeers");
+    options.policy.max_applications = number(object, "maxApplications");
     engine_ = std::make_unique<Engine>(std::move(options), [wake = wake_] { wake.NonBlockingCall(); });
     engine_->start();
   }
@@ -232,15 +232,16 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
     });
   }
 
-  Napi::Value SplicePeer(const Napi::CallbackInfo& info) {
+  Napi::Value SpliceApplication(const Napi::CallbackInfo& info) {
     return With(info, [&](Engine& engine) {
-      return engine.splice_peer(info[0].As<Napi::Number>().Uint32Value(), info[1].As<Napi::Number>().Uint32Value());
+      return engine.splice_application(info[0].As<Napi::Number>().Uint32Value(),
+                                       info[1].As<Napi::Number>().Uint32Value());
     });
   }
 
-  Napi::Value UnsplicePeer(const Napi::CallbackInfo& info) {
+  Napi::Value Unsplice(const Napi::CallbackInfo& info) {
     return With(info, [&](Engine& engine) {
-      engine.unsplice_peer(info[0].As<Napi::Number>().Uint32Value());
+      engine.unsplice(info[0].As<Napi::Number>().Uint32Value());
       return 0;
     });
   }
@@ -252,9 +253,9 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
     });
   }
 
-  Napi::Value RemovePeer(const Napi::CallbackInfo& info) {
+  Napi::Value ForgetApplication(const Napi::CallbackInfo& info) {
     return With(info, [&](Engine& engine) {
-      engine.remove_peer(info[0].As<Napi::Number>().Uint32Value());
+      engine.forget_application(info[0].As<Napi::Number>().Uint32Value());
       return 0;
     });
   }

@@ -50,14 +50,14 @@ int open_socket(const Endpoint& endpoint, bool offload, UniqueFd& out, const cha
 
 }  // namespace
 
-UdpTarget::UdpTarget(const Tuple& peer, int family) {
+UdpTarget::UdpTarget(const Tuple& application, int family) {
   sockaddr_storage storage{};
-  address_size = to_sockaddr(peer.remote, family, storage);
+  address_size = to_sockaddr(application.remote, family, storage);
   std::memcpy(address, &storage, address_size);
   auto* header = reinterpret_cast<cmsghdr*>(source);
   if (family == AF_INET) {
     in_pktinfo info{};
-    std::memcpy(&info.ipi_spec_dst, peer.local.address.v4(), 4);
+    std::memcpy(&info.ipi_spec_dst, application.local.address.v4(), 4);
     header->cmsg_level = IPPROTO_IP;
     header->cmsg_type = IP_PKTINFO;
     header->cmsg_len = CMSG_LEN(sizeof info);
@@ -65,7 +65,7 @@ UdpTarget::UdpTarget(const Tuple& peer, int family) {
     source_size = CMSG_SPACE(sizeof info);
   } else {
     in6_pktinfo info{};
-    std::memcpy(&info.ipi6_addr, peer.local.address.bytes.data(), 16);
+    std::memcpy(&info.ipi6_addr, application.local.address.bytes.data(), 16);
     header->cmsg_level = IPPROTO_IPV6;
     header->cmsg_type = IPV6_PKTINFO;
     header->cmsg_len = CMSG_LEN(sizeof info);

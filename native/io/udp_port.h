@@ -1,4 +1,4 @@
-// A UDP socket with the batching offloads of the kernel, and the peers that it serves.
+// A UDP socket with the batching offloads of the kernel, and the applications that it serves.
 #pragma once
 
 #include <netinet/in.h>
@@ -15,7 +15,7 @@
 
 namespace guise {
 
-struct Peer;
+struct Application;
 
 // Whom to send to through a port: empty on a connected one.
 struct UdpTarget {
@@ -25,8 +25,9 @@ struct UdpTarget {
   size_t source_size = 0;
 
   UdpTarget() = default;
-  // `peer.local` is the address that the application talked to; `family` is that of the socket, see UdpPort::family.
-  UdpTarget(const Tuple& peer, int family);
+  // `application.local` is the address that the application talked to; `family` is that of the socket, see
+  // UdpPort::family.
+  UdpTarget(const Tuple& application, int family);
 };
 
 class UdpPort : public std::enable_shared_from_this<UdpPort> {
@@ -54,10 +55,10 @@ class UdpPort : public std::enable_shared_from_this<UdpPort> {
   void send(const UdpTarget& target, SegmentRun& run);
 
   const bool connected;
-  uint16_t port = 0;          // that it is bound to
-  uint32_t listener = 0;      // id of the listener that it belongs to; 0 on a connected one
-  Peer* only_peer = nullptr;  // of a connected port
-  bool closed = false;        // taken out of its worker's epoll set
+  uint16_t port = 0;                        // that it is bound to
+  uint32_t listener = 0;                    // id of the listener that it belongs to; 0 on a connected one
+  Application* only_application = nullptr;  // of a connected port
+  bool closed = false;                      // taken out of its worker's epoll set
 
  private:
   int send_once(const UdpTarget& target, iovec* vectors, size_t count, size_t segment_size);

@@ -46,7 +46,7 @@ struct EngineCounters {
   uint64_t segmentation_fallbacks;  // times that an offload was turned off because the kernel refused it
   uint64_t syns_answered;
   uint64_t challenges;  // ACKs to segments that nobody who sees the connection would send (RFC 5961), and to keepalives
-  uint64_t waiting_bytes;  // a gauge: in the queues of all UDP peers and flows together
+  uint64_t waiting_bytes;  // a gauge: in the queues of all applications and flows together
   uint64_t unused[26];
 };
 static_assert(sizeof(EngineCounters) % sizeof(FlowCounters) == 0);

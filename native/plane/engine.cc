@@ -36,9 +36,9 @@ void Engine::start() {
 
 Engine::~Engine() {
   for (auto& worker : workers_) worker->stop();
-  // A flow and its UDP peer hold each other.
+  // A flow and its application hold each other.
   for (const auto& flow : flows_) {
-    if (flow) flow->peer = nullptr;
+    if (flow) flow->application = nullptr;
   }
 }
 
@@ -147,17 +147,17 @@ void Engine::read_flow(uint32_t id) {
   }
 }
 
-int Engine::splice_peer(uint32_t id, uint32_t peer_id) {
+int Engine::splice_application(uint32_t id, uint32_t application_id) {
   const std::shared_ptr<Flow> found = flow(id);
   if (!found) return -ENOENT;
   if (std::exchange(found->spliced, true)) return -EISCONN;
-  owner_of(*found).post([found, peer_id](Worker& worker) { worker.splice_peer(found, peer_id); });
+  owner_of(*found).post([found, application_id](Worker& worker) { worker.splice_application(found, application_id); });
   return 0;
 }
 
-void Engine::unsplice_peer(uint32_t id) {
+void Engine::unsplice(uint32_t id) {
   if (const std::shared_ptr<Flow> found = flow(id)) {
-    owner_of(*found).post([found](Worker& worker) { worker.unsplice_peer(*found); });
+    owner_of(*found).post([found](Worker& worker) { worker.unsplice(*found); });
   }
 }
 
@@ -176,9 +176,10 @@ int Engine::splice_udp(uint32_t id, const Endpoint& remote, std::vector<Datagram
   return 0;
 }
 
-void Engine::remove_peer(uint32_t peer_id) {
-  const size_t worker = peer_id >> 24;
-  if (worker < workers_.size()) workers_[worker]->post([peer_id](Worker& each) { each.remove_peer(peer_id); });
+void Engine::forget_application(uint32_t application_id) {
+  const size_t worker = application_id >> 24;
+  if (worker < workers_.size())
+    workers_[worker]->post([application_id](Worker& each) { each.forget_application(application_id); });
 }
 
 void Engine::send_segment(size_t worker, const Tuple& tuple, uint32_t seq, uint32_t ack, uint8_t flags,

@@ -44,12 +44,12 @@ class Engine {
   [[nodiscard]] const std::shared_ptr<EventQueue>& events(size_t worker) const { return workers_[worker]->events(); }
   [[nodiscard]] const std::shared_ptr<CounterSlab>& counters() const { return counters_; }
 
-  // Binds a REUSEPORT group, one socket a worker; the kernel gives each UDP peer to one of them for good.
+  // Binds a REUSEPORT group, one socket a worker; the kernel gives each application to one of them for good.
   // Returns the listener's id, from 1 on, or -errno and the call that failed.
   int listen_udp(const Endpoint& local, const char*& syscall);
   // The port that a listener is bound to, 0 when there is no such listener.
   [[nodiscard]] uint16_t udp_port(uint32_t listener) const;
-  // Closes the sockets of a listener and forgets their peers.
+  // Closes the sockets of a listener and forgets their applications.
   void close_udp(uint32_t listener);
   // Accepts connections on a TCP port of every address that the device's packets go to.
   void listen(uint16_t port, const SynAckOptions& options);
@@ -60,11 +60,11 @@ class Engine {
   // Delivers the flow's datagrams as events from now on, those that are held first.
   void read_flow(uint32_t id);
   // A flow is spliced once in its life, by one of these: -EISCONN when it was.
-  int splice_peer(uint32_t id, uint32_t peer_id);
-  void unsplice_peer(uint32_t id);
+  int splice_application(uint32_t id, uint32_t application_id);
+  void unsplice(uint32_t id);
   // 0, or -errno and the call that failed.
   int splice_udp(uint32_t id, const Endpoint& remote, std::vector<Datagram> datagrams, const char*& syscall);
-  void remove_peer(uint32_t peer_id);
+  void forget_application(uint32_t application_id);
   void send_segment(size_t worker, const Tuple& tuple, uint32_t seq, uint32_t ack, uint8_t flags,
                     std::vector<uint8_t> options);
   void send_control(uint32_t id, uint8_t flags, int64_t receive_next);

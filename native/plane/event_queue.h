@@ -16,12 +16,12 @@
 namespace guise {
 
 enum class EventType : uint8_t {
-  kSegment = 1,     // a control segment, or any segment of an unknown tuple: options, then payload
-  kDatagram = 2,    // payload on a flow that JavaScript reads
-  kPeer = 3,        // a new UDP peer: id, detail is its listener's; the tuple is that of the UDP endpoints
-  kAttached = 4,    // the owner of a flow has it in its table: no more segments of it come as unknown
-  kDeviceGone = 5,  // the interface was deleted, or the other end of the descriptor closed
-  kOpening = 6,     // the ACK that brings a cookie back, or data behind it: detail is 1 for a SYN of phantun's kind
+  kSegment = 1,      // a control segment, or any segment of an unknown tuple: options, then payload
+  kDatagram = 2,     // payload on a flow that JavaScript reads
+  kApplication = 3,  // a new application: id, detail is its listener's; the tuple is that of the UDP endpoints
+  kAttached = 4,     // the owner of a flow has it in its table: no more segments of it come as unknown
+  kDeviceGone = 5,   // the interface was deleted, or the other end of the descriptor closed
+  kOpening = 6,      // the ACK that brings a cookie back, or data behind it: detail is 1 for a SYN of phantun's kind
 };
 
 // The fixed part of a record; src/native/engine.ts mirrors it. Little-endian, records are 8-aligned.

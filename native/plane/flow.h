@@ -14,7 +14,7 @@
 
 namespace guise {
 
-struct Peer;
+struct Application;
 
 // Where received datagrams go.
 enum class Delivery : uint8_t {
@@ -56,7 +56,7 @@ struct Flow : std::enable_shared_from_this<Flow> {
   std::atomic<bool> window_open{true};
   uint32_t initial_window_end = 0;  // SND.NXT may not pass it before
 
-  bool spliced = false;  // to a UDP peer or endpoint, now or before; the JavaScript thread's
+  bool spliced = false;  // to an application or endpoint, now or before; the JavaScript thread's
   // Bytes that JavaScript gave and the owner has not taken yet.
   std::atomic<size_t> posted_bytes{0};
 
@@ -68,7 +68,7 @@ struct Flow : std::enable_shared_from_this<Flow> {
   std::shared_ptr<UdpPort> udp;
   UdpTarget target;
   // The other way round: whose datagrams it carries. The owner's; it ends the circle of the two when it forgets one.
-  std::shared_ptr<Peer> peer;
+  std::shared_ptr<Application> application;
 
   // What is outside of the window: where it would go on, and how many datagrams came in a row. See believes_stray.
   std::atomic<uint32_t> stray_next{0};

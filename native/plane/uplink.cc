@@ -79,16 +79,16 @@ void Uplink::receive(UdpPort& port) {
       context_.counters.drop(DropReason::kEmptyDatagram);
       continue;
     }
-    Peer* peer = port.connected ? port.only_peer : peer_of(port, message);
-    if (!peer) continue;
+    Application* application = port.connected ? port.only_application : application_of(port, message);
+    if (!application) continue;
     const std::span bytes(&buffers_[i * kMessageSize], size);
     const size_t segment_size = segment_size_of(message, size);
-    Flow* flow = peer->flow.get();
-    if (flow && peer->pending.empty() && flow->window_open.load(std::memory_order_relaxed)) {
+    Flow* flow = application->flow.get();
+    if (flow && application->pending.empty() && flow->window_open.load(std::memory_order_relaxed)) {
       send(*flow, bytes, segment_size);
     } else {
-      queue(*peer, bytes, segment_size);
-      if (flow) release(*peer);
+      queue(*application, bytes, segment_size);
+      if (flow) release(*application);
     }
   }
   flush();
@@ -96,46 +96,47 @@ void Uplink::receive(UdpPort& port) {
   batch_ = total / static_cast<size_t>(received) > 4096 ? 8 : kBatch;
 }
 
-Peer* Uplink::peer_of(UdpPort& port, const msghdr& message) {
+Application* Uplink::application_of(UdpPort& port, const msghdr& message) {
   Tuple tuple;
   tuple.remote = to_endpoint(*static_cast<const sockaddr_storage*>(message.msg_name));
   tuple.local.address = destination_of(message);
   tuple.local.port = static_cast<uint16_t>(port.port);
-  Peer* peer = context_.peers.find(tuple);
-  return peer ? peer : admit(port, tuple);
+  Application* application = context_.applications.find(tuple);
+  return application ? application : admit(port, tuple);
 }
 
-Peer* Uplink::admit(UdpPort& port, const Tuple& tuple) {
-  if (context_.peers.size() >= context_.policy.max_peers) {
-    context_.counters.drop(DropReason::kPeersFull);
+Application* Uplink::admit(UdpPort& port, const Tuple& tuple) {
+  if (context_.applications.size() >= context_.policy.max_applications) {
+    context_.counters.drop(DropReason::kApplicationsFull);
     return nullptr;
   }
-  auto peer = std::make_shared<Peer>(context_.counters.engine());
-  peer->tuple = tuple;
-  peer->id = uint32_t{context_.index} << 24 | (next_peer_id_++ & 0xffffff);
-  peer->port = port.shared_from_this();
+  auto application = std::make_shared<Application>(context_.counters.engine());
+  application->tuple = tuple;
+  application->id = uint32_t{context_.index} << 24 | (next_application_id_++ & 0xffffff);
+  application->port = port.shared_from_this();
   EventRecord record;
-  record.type = EventType::kPeer;
+  record.type = EventType::kApplication;
   record.worker = context_.index;
-  record.id = peer->id;
+  record.id = application->id;
   record.detail = port.listener;
   record.set_tuple(tuple);
   // When JavaScript cannot be told, the next datagram tries again.
   if (!context_.emit(record)) return nullptr;
-  Peer* raw = peer.get();
-  context_.peers_by_id.emplace(peer->id, raw);
-  context_.peers.insert(std::move(peer));
+  Application* raw = application.get();
+  context_.applications_by_id.emplace(application->id, raw);
+  context_.applications.insert(std::move(application));
   return raw;
 }
 
-void Uplink::queue(Peer& peer, std::span<const uint8_t> bytes, size_t segment_size) {
+void Uplink::queue(Application& application, std::span<const uint8_t> bytes, size_t segment_size) {
   for (size_t at = 0; at < bytes.size(); at += segment_size) {
     const auto datagram = bytes.subspan(at, std::min(segment_size, bytes.size() - at));
-    for (; !peer.pending.empty() && !context_.has_room(peer.pending, datagram.size()); peer.pending.pop()) {
+    for (; !application.pending.empty() && !context_.has_room(application.pending, datagram.size());
+         application.pending.pop()) {
       context_.counters.drop(DropReason::kPendingFull);
     }
-    if (context_.has_room(peer.pending, datagram.size()))
-      peer.pending.push(datagram);
+    if (context_.has_room(application.pending, datagram.size()))
+      application.pending.push(datagram);
     else
       context_.counters.drop(DropReason::kPendingFull);
   }
@@ -143,17 +144,17 @@ void Uplink::queue(Peer& peer, std::span<const uint8_t> bytes, size_t segment_si
 
 // A SYN-ACK's window is not scaled, so a router with strict conntrack takes more than 64 KiB in flight for INVALID
 // until it sees the peer's first ACK with a scaled one (net/netfilter/nf_conntrack_proto_tcp.c, tcp_in_window).
-void Uplink::release(Peer& peer) {
-  Flow& flow = *peer.flow;
-  while (!peer.pending.empty()) {
-    const Datagram& datagram = peer.pending.front();
+void Uplink::release(Application& application) {
+  Flow& flow = *application.flow;
+  while (!application.pending.empty()) {
+    const Datagram& datagram = application.pending.front();
     if (!flow.window_open.load(std::memory_order_relaxed)) {
       const uint32_t end = flow.send_next.load(std::memory_order_relaxed) + static_cast<uint32_t>(datagram.size());
       if (static_cast<int32_t>(end - flow.initial_window_end) > 0) break;
     }
     send(flow, datagram, datagram.size());
     flush();
-    peer.pending.pop();
+    application.pending.pop();
   }
 }
 

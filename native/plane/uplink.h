@@ -17,15 +17,15 @@ class Uplink {
  public:
   explicit Uplink(WorkerContext& context);
 
-  // Reads what is there on a port and sends it on its flows; what belongs to no flow yet waits with its peer.
+  // Reads what is there on a port and sends it on its flows; what belongs to no flow yet waits with its application.
   void receive(UdpPort& port);
 
   // Sends `bytes`, cut every `segment_size`, on a flow that this worker owns. They live until flush().
   void send(Flow& flow, std::span<const uint8_t> bytes, size_t segment_size);
   void flush();
 
-  // Sends what waits with the peer, as far as the path's window allows.
-  void release(Peer& peer);
+  // Sends what waits with the application, as far as the path's window allows.
+  void release(Application& application);
 
  private:
   static constexpr size_t kBatch = 64;
@@ -33,9 +33,9 @@ class Uplink {
   static constexpr size_t kControlSize = 128;
 
   void prepare(size_t messages);
-  Peer* peer_of(UdpPort& port, const msghdr& message);
-  Peer* admit(UdpPort& port, const Tuple& tuple);
-  void queue(Peer& peer, std::span<const uint8_t> bytes, size_t segment_size);
+  Application* application_of(UdpPort& port, const msghdr& message);
+  Application* admit(UdpPort& port, const Tuple& tuple);
+  void queue(Application& application, std::span<const uint8_t> bytes, size_t segment_size);
 
   WorkerContext& context_;
   std::unique_ptr<uint8_t[]> buffers_;
@@ -44,7 +44,7 @@ class Uplink {
   std::array<iovec, kBatch> vectors_;
   std::array<mmsghdr, kBatch> messages_;
   size_t batch_ = kBatch;
-  uint32_t next_peer_id_ = 1;
+  uint32_t next_application_id_ = 1;
 
   Flow* flow_ = nullptr;  // of the run
   SegmentRun run_{SIZE_MAX >> 17, 0};

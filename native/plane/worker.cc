@@ -18,7 +18,7 @@ Worker::Worker(uint8_t index, std::vector<std::unique_ptr<PacketDevice>>& device
           context_, passive_open_, commands_waiting_, [this] { take_commands(); },
           [this](Flow& flow) {
             sibling_(flow.owner).post([shared = flow.shared_from_this()](Worker& owner) {
-              owner.release_peer_of(*shared);
+              owner.release_application_of(*shared);
             });
           }),
       sibling_(std::move(sibling)),
@@ -121,7 +121,7 @@ void Worker::on_timer() {
   std::vector<std::shared_ptr<Flow>> guarded;
   guarded.swap(guarded_);
   for (const auto& flow : guarded) {
-    if (!flow->window_open.exchange(true)) release_peer_of(*flow);
+    if (!flow->window_open.exchange(true)) release_application_of(*flow);
   }
 }
 
@@ -140,14 +140,14 @@ void Worker::remove_port(const std::shared_ptr<UdpPort>& port) {
 
 void Worker::close_port(const std::shared_ptr<UdpPort>& port) {
   remove_port(port);
-  std::vector<Peer*> served;
-  for (const auto& [id, peer] : context_.peers_by_id) {
-    if (peer->port == port) served.push_back(peer);
+  std::vector<Application*> served;
+  for (const auto& [id, application] : context_.applications_by_id) {
+    if (application->port == port) served.push_back(application);
   }
-  for (Peer* peer : served) {
-    if (peer->flow) peer->flow->peer = nullptr;
-    peer->flow = nullptr;
-    remove_peer(peer->id);
+  for (Application* application : served) {
+    if (application->flow) application->flow->application = nullptr;
+    application->flow = nullptr;
+    forget_application(application->id);
   }
 }
 
@@ -173,58 +173,58 @@ void Worker::remove_flow(const Tuple& tuple) {
 }
 
 void Worker::detach(Flow& flow) {
-  const std::shared_ptr<Peer> peer = std::move(flow.peer);
-  if (!peer) return;
-  if (peer->port->connected) {
-    remove_port(peer->port);
+  const std::shared_ptr<Application> application = std::move(flow.application);
+  if (!application) return;
+  if (application->port->connected) {
+    remove_port(application->port);
   } else {
-    remove_peer(peer->id);
+    forget_application(application->id);
   }
-  removed_.push_back(peer);
+  removed_.push_back(application);
 }
 
-void Worker::splice_peer(const std::shared_ptr<Flow>& flow, uint32_t peer_id) {
-  const auto found = context_.peers_by_id.find(peer_id);
-  Peer* known = found == context_.peers_by_id.end() ? nullptr : found->second;
+void Worker::splice_application(const std::shared_ptr<Flow>& flow, uint32_t application_id) {
+  const auto found = context_.applications_by_id.find(application_id);
+  Application* known = found == context_.applications_by_id.end() ? nullptr : found->second;
   if (!known) return;
-  const std::shared_ptr<Peer> peer = known->shared_from_this();
-  if (peer->flow) peer->flow->peer = nullptr;
-  peer->flow = flow;
-  flow->udp = peer->port;
-  flow->target = UdpTarget(peer->tuple, peer->port->family());
-  flow->peer = peer;
+  const std::shared_ptr<Application> application = known->shared_from_this();
+  if (application->flow) application->flow->application = nullptr;
+  application->flow = flow;
+  flow->udp = application->port;
+  flow->target = UdpTarget(application->tuple, application->port->family());
+  flow->application = application;
   downlink_.splice(*flow, {});
-  uplink_.release(*peer);
+  uplink_.release(*application);
 }
 
-void Worker::unsplice_peer(Flow& flow) {
-  if (!flow.peer || flow.peer->port->connected) return;
-  const std::shared_ptr<Peer> peer = std::move(flow.peer);
-  peer->flow = nullptr;
+void Worker::unsplice(Flow& flow) {
+  if (!flow.application || flow.application->port->connected) return;
+  const std::shared_ptr<Application> application = std::move(flow.application);
+  application->flow = nullptr;
 }
 
 void Worker::splice_port(const std::shared_ptr<Flow>& flow, std::shared_ptr<UdpPort> port,
                          const std::vector<Datagram>& datagrams) {
-  auto peer = std::make_shared<Peer>(context_.counters.engine());
-  peer->port = port;
-  peer->flow = flow;
-  port->only_peer = peer.get();
-  flow->peer = std::move(peer);
+  auto application = std::make_shared<Application>(context_.counters.engine());
+  application->port = port;
+  application->flow = flow;
+  port->only_application = application.get();
+  flow->application = std::move(application);
   flow->udp = port;
   add_port(std::move(port));
   downlink_.splice(*flow, datagrams);
 }
 
-void Worker::remove_peer(uint32_t peer_id) {
-  const auto found = context_.peers_by_id.find(peer_id);
-  if (found == context_.peers_by_id.end()) return;
-  Peer* peer = found->second;
-  context_.peers_by_id.erase(found);
-  removed_.push_back(context_.peers.erase(peer->tuple));
+void Worker::forget_application(uint32_t application_id) {
+  const auto found = context_.applications_by_id.find(application_id);
+  if (found == context_.applications_by_id.end()) return;
+  Application* application = found->second;
+  context_.applications_by_id.erase(found);
+  removed_.push_back(context_.applications.erase(application->tuple));
 }
 
-void Worker::release_peer_of(Flow& flow) {
-  if (flow.peer) uplink_.release(*flow.peer);
+void Worker::release_application_of(Flow& flow) {
+  if (flow.application) uplink_.release(*flow.application);
 }
 
 void Worker::send_segment(const Tuple& tuple, uint32_t seq, uint32_t ack, uint8_t flags,

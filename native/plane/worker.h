@@ -45,19 +45,19 @@ class Worker {
   void add_port(std::shared_ptr<UdpPort> port);
   void add_flow(std::shared_ptr<Flow> flow);
   void remove_flow(const Tuple& tuple);
-  // Takes a listener's port away, and the peers that it serves.
+  // Takes a listener's port away, and the applications that it serves.
   void close_port(const std::shared_ptr<UdpPort>& port);
   // What comes on the flow goes to JavaScript, what is held first.
   void read_flow(Flow& flow) { downlink_.read(flow); }
-  // Binds a UDP peer to a flow, whether it waits or another carries it: what waits goes out, replies go back to it.
-  void splice_peer(const std::shared_ptr<Flow>& flow, uint32_t peer_id);
-  // Takes a flow's UDP peer away, which stays: what it sends waits for the next flow. An endpoint of splice_port goes
-  // only with its flow.
-  void unsplice_peer(Flow& flow);
+  // Binds an application to a flow, whether it waits or another carries it: what waits goes out, replies go back to it.
+  void splice_application(const std::shared_ptr<Flow>& flow, uint32_t application_id);
+  // Takes a flow's application away, which stays: what it sends waits for the next flow. An endpoint of splice_port
+  // goes only with its flow.
+  void unsplice(Flow& flow);
   // Binds a flow to a connected port; `datagrams` came before the flow was in the table.
   void splice_port(const std::shared_ptr<Flow>& flow, std::shared_ptr<UdpPort> port,
                    const std::vector<Datagram>& datagrams);
-  void remove_peer(uint32_t peer_id);
+  void forget_application(uint32_t application_id);
   void send_segment(const Tuple& tuple, uint32_t seq, uint32_t ack, uint8_t flags, std::span<const uint8_t> options);
   // A segment of an established flow with its current numbers: a pure ACK, FIN or RST. FIN takes a number.
   // `receive_next` replaces RCV.NXT first unless it is negative: a FIN of the peer's takes a number too.
@@ -70,8 +70,8 @@ class Worker {
   void on_timer();
   void watch(int fd, void* owner);
   void remove_port(const std::shared_ptr<UdpPort>& port);
-  void release_peer_of(Flow& flow);
-  // Takes the flow's UDP peer away: nothing more is sent on it.
+  void release_application_of(Flow& flow);
+  // Takes the flow's application away: nothing more is sent on it.
   void detach(Flow& flow);
 
   WorkerContext context_;

@@ -8,10 +8,10 @@
 #include <vector>
 
 #include "io/packet_device.h"
+#include "plane/application.h"
 #include "plane/counters.h"
 #include "plane/event_queue.h"
 #include "plane/flow.h"
-#include "plane/peer.h"
 #include "plane/tuple_table.h"
 
 namespace guise {
@@ -21,10 +21,10 @@ struct Policy {
   uint32_t ack_bytes = 1 << 20;          // a pure ACK after so much received without one
   uint32_t ack_interval_ms = 200;        // … and after so long
   uint32_t initial_window = 48 << 10;    // bytes sent before the peer's first scaled window is seen
-  uint32_t queue_bytes = 1 << 20;        // per pending peer and per held flow
+  uint32_t queue_bytes = 1 << 20;        // per waiting application and per held flow
   uint32_t all_queues_bytes = 64 << 20;  // of all of them together
   uint32_t send_queue_bytes = 4 << 20;   // per flow that JavaScript writes
-  uint32_t max_peers = 65536;            // UDP peers per worker
+  uint32_t max_applications = 65536;     // applications per worker
   bool offload = true;                   // UDP_GRO and UDP_SEGMENT
 };
 
@@ -36,7 +36,7 @@ struct WorkerContext {
         policy(with_policy),
         counters(with_counters),
         flows(hash_key),
-        peers(hash_key),
+        applications(hash_key),
         wake(std::move(wake_javascript)) {}
 
   const uint8_t index;
@@ -44,8 +44,8 @@ struct WorkerContext {
   const Policy& policy;
   const CounterSlab& counters;
   TupleTable<std::shared_ptr<Flow>> flows;
-  TupleTable<std::shared_ptr<Peer>> peers;
-  std::unordered_map<uint32_t, Peer*> peers_by_id;
+  TupleTable<std::shared_ptr<Application>> applications;
+  std::unordered_map<uint32_t, Application*> applications_by_id;
   const std::shared_ptr<EventQueue> events = std::make_shared<EventQueue>();  // shared with JavaScript
   std::function<void()> wake;
 

@@ -2,7 +2,7 @@ import { EventEmitter, on } from 'node:events';
 import { guiseError, systemError } from '../errors.js';
 import type { Endpoint } from '../wire/endpoint.js';
 import type { Engine } from '../native/engine.js';
-import type { FlowCounters, Segment, UdpPeer } from '../native/types.js';
+import type { FlowCounters, Segment, UdpApplication } from '../native/types.js';
 import { ACK, FIN, RST } from '../wire/flags.js';
 import { localEnd, localPort, remoteEnd, tupleOf } from '../wire/tuple.js';
 import { NO_OPTIONS } from './active_open.js';
@@ -69,7 +69,7 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
   #receiveDrops = 0;
   #unsent: Uint8Array[] | undefined;
   #timer: NodeJS.Timeout | undefined;
-  #hasPeer = false;
+  #hasApplication = false;
   #reading = false;
   #closeEmitted = false;
   #lastCounters: FlowCounters | undefined;
@@ -140,22 +140,22 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
   }
 
   /**
-   * From now on datagrams come from and go to a UDP peer of a `UdpListener`, without entering JavaScript. When the
-   * connection ends with an error the peer stays, and what it sends waits: splice it to another, or drop it.
+   * From now on datagrams come from and go to an application of a `UdpListener`, without entering JavaScript. When the
+   * connection ends with an error the application stays, and what it sends waits: splice it to another, or drop it.
    *
    * @throws {GuiseError} EISCONN when it is spliced already
    */
-  splicePeer(peer: UdpPeer): void {
+  spliceApplication(application: UdpApplication): void {
     this.#sendUnsent();
-    const result = this.#host.engine.splicePeer(this.flow, peer.id);
-    if (result < 0 && !this.closed) throw systemError(result, 'splice', peer.remote);
-    this.#hasPeer = true;
+    const result = this.#host.engine.spliceApplication(this.flow, application.id);
+    if (result < 0 && !this.closed) throw systemError(result, 'splice', application.remote);
+    this.#hasApplication = true;
   }
 
-  /** What the UDP peer sends waits from now on, for another connection; what comes here still goes to it. */
-  unsplicePeer(): void {
-    this.#hasPeer = false;
-    this.#host.engine.unsplicePeer(this.flow);
+  /** What the application sends waits from now on, for another connection; what comes here still goes to it. */
+  unsplice(): void {
+    this.#hasApplication = false;
+    this.#host.engine.unsplice(this.flow);
   }
 
   /**
@@ -277,7 +277,7 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
   /** Does what the connection wants. `receiveNext` is behind the peer's FIN, which takes a number. */
   #apply({ send, wait, ended, forget }: ConnectionStep, receiveNext?: number): void {
     const failed = ended !== undefined && ended !== 'closed';
-    if (failed && this.#hasPeer) this.unsplicePeer();
+    if (failed && this.#hasApplication) this.unsplice();
     if (send) this.#sendControl(send, receiveNext);
     if (wait !== undefined) this.#wait(wait);
     if (failed && this.listenerCount('error') > 0) {

@@ -2,7 +2,7 @@ import { EventEmitter } from 'node:events';
 import { systemError, type GuiseError } from '../errors.js';
 import type { Endpoint } from '../wire/endpoint.js';
 import { Engine } from '../native/engine.js';
-import type { EngineCounters, Segment, UdpPeer } from '../native/types.js';
+import type { EngineCounters, Segment, UdpApplication } from '../native/types.js';
 import { ACK, RST, SYN } from '../wire/flags.js';
 import { localPort } from '../wire/tuple.js';
 import { Acceptor } from './acceptor.js';
@@ -80,7 +80,7 @@ export class Stack extends EventEmitter<StackEvents> {
         opening: (segment, phantun) => this.#onOpening(segment, phantun ? 'phantun' : 'guise'),
         datagram: (flow, payload) => this.#flows[flow]?.receiveDatagram(payload),
         attached: (flow) => this.#acceptor.attached(flow),
-        peer: (peer) => this.#onPeer(peer),
+        application: (application) => this.#onApplication(application),
         deviceGone: () => this.#onDeviceGone(),
       },
     );
@@ -207,8 +207,8 @@ export class Stack extends EventEmitter<StackEvents> {
     });
   }
 
-  #onPeer(peer: UdpPeer): void {
-    this.#udpListeners.get(peer.listener)?.emit('peer', peer);
+  #onApplication(application: UdpApplication): void {
+    this.#udpListeners.get(application.listener)?.emit('application', application);
   }
 
   #adopt(init: SocketInit): Socket {

@@ -1,13 +1,13 @@
 import { EventEmitter } from 'node:events';
 import type { Endpoint } from '../wire/endpoint.js';
 import type { Engine } from '../native/engine.js';
-import type { UdpPeer } from '../native/types.js';
+import type { UdpApplication } from '../native/types.js';
 
 /**
- * A UDP port of the host whose peers can be spliced to Sockets. Event: `'peer'` (UdpPeer) on the first datagram of a
- * new one; its datagrams wait, bounded, until `Socket.splicePeer` or `drop`.
+ * A UDP port of the host whose applications can be spliced to Sockets. Event: `'application'` (UdpApplication) on the first datagram of a
+ * new one; its datagrams wait, bounded, until `Socket.spliceApplication` or `drop`.
  */
-export class UdpListener extends EventEmitter<{ peer: [peer: UdpPeer] }> {
+export class UdpListener extends EventEmitter<{ application: [application: UdpApplication] }> {
   readonly local: Endpoint;
   readonly #engine: Engine;
 
@@ -18,8 +18,8 @@ export class UdpListener extends EventEmitter<{ peer: [peer: UdpPeer] }> {
     this.local = local;
   }
 
-  /** Forgets a peer and what waits with it. */
-  drop(peer: UdpPeer): void {
-    this.#engine.removePeer(peer.id);
+  /** Forgets an application and what waits with it. */
+  drop(application: UdpApplication): void {
+    this.#engine.forgetApplication(application.id);
   }
 }

@@ -19,10 +19,10 @@ export interface NativeEngine {
   countDrop(reason: number): number;
   openFlow(tuple: TupleBytes, options: FlowOptions): number;
   closeFlow(flow: number): number;
-  splicePeer(flow: number, peer: number): number;
-  unsplicePeer(flow: number): number;
+  spliceApplication(flow: number, application: number): number;
+  unsplice(flow: number): number;
   spliceUdp(flow: number, address: Uint8Array, port: number, datagrams: readonly Uint8Array[]): number;
-  removePeer(peer: number): number;
+  forgetApplication(application: number): number;
   sendSegment(worker: number, tuple: TupleBytes, seq: number, ack: number, flags: number, options: Uint8Array): number;
   sendControl(flow: number, flags: number, receiveNext: number): number;
   sendDatagrams(flow: number, datagrams: readonly Uint8Array[]): number;

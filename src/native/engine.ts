@@ -12,9 +12,9 @@ import {
   EVENT_DATAGRAM,
   EVENT_DEVICE_GONE,
   EVENT_OPENING,
-  EVENT_PEER,
+  EVENT_APPLICATION,
   EVENT_SEGMENT,
-  readPeer,
+  readApplication,
   readSegment,
   RECORD_SIZE,
 } from './records.js';
@@ -96,19 +96,19 @@ export class Engine {
     return this.#native.openFlow(tuple, options);
   }
 
-  /** Forgets a flow, its UDP socket and its UDP peer. */
+  /** Forgets a flow, its UDP socket and its application. */
   closeFlow(flow: number): void {
     this.#native.closeFlow(flow);
   }
 
-  /** Carries the datagrams of a waiting UDP peer on a flow, those that wait first. */
-  splicePeer(flow: number, peer: number): number {
-    return this.#native.splicePeer(flow, peer);
+  /** Carries the datagrams of a waiting application on a flow, those that wait first. */
+  spliceApplication(flow: number, application: number): number {
+    return this.#native.spliceApplication(flow, application);
   }
 
-  /** Takes the UDP peer of a flow away, which stays: what it sends waits, bounded, for the next flow. */
-  unsplicePeer(flow: number): void {
-    this.#native.unsplicePeer(flow);
+  /** Takes the application of a flow away, which stays: what it sends waits, bounded, for the next flow. */
+  unsplice(flow: number): void {
+    this.#native.unsplice(flow);
   }
 
   /** Carries a flow's datagrams to a UDP endpoint from a socket of its own; `first` goes before all others. */
@@ -116,9 +116,9 @@ export class Engine {
     return this.#native.spliceUdp(flow, encodeAddress(remote.address), remote.port, first);
   }
 
-  /** Forgets a UDP peer and what waits with it; its next datagram makes it new. */
-  removePeer(peer: number): void {
-    this.#native.removePeer(peer);
+  /** Forgets an application and what waits with it; its next datagram makes it new. */
+  forgetApplication(application: number): void {
+    this.#native.forgetApplication(application);
   }
 
   /** Sends a segment that belongs to no flow through a worker's queue. */
@@ -234,8 +234,8 @@ export class Engine {
         const payload = new Uint8Array(view.buffer.slice(begin, begin + view.getUint32(at + 20, true)));
         return this.#handlers.datagram(id, payload);
       }
-      case EVENT_PEER:
-        return this.#handlers.peer(readPeer(view, at, id));
+      case EVENT_APPLICATION:
+        return this.#handlers.application(readApplication(view, at, id));
       case EVENT_ATTACHED:
         return this.#handlers.attached(id);
       case EVENT_DEVICE_GONE:

@@ -1,12 +1,12 @@
 /** Event records, as native/plane/event_queue.h lays them out. */
 import { localEnd, remoteEnd, tupleKey, type TupleBytes } from '../wire/tuple.js';
-import type { Segment, UdpPeer } from './types.js';
+import type { Segment, UdpApplication } from './types.js';
 
 // Offsets of EventRecord in native/plane/event_queue.h.
 export const RECORD_SIZE = 64;
 export const EVENT_SEGMENT = 1;
 export const EVENT_DATAGRAM = 2;
-export const EVENT_PEER = 3;
+export const EVENT_APPLICATION = 3;
 export const EVENT_ATTACHED = 4;
 export const EVENT_DEVICE_GONE = 5;
 export const EVENT_OPENING = 6;
@@ -18,7 +18,7 @@ function readTuple(view: DataView, at: number): TupleBytes {
   return tuple;
 }
 
-export function readPeer(view: DataView, at: number, id: number): UdpPeer {
+export function readApplication(view: DataView, at: number, id: number): UdpApplication {
   const tuple = readTuple(view, at);
   return {
     id,

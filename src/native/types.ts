@@ -19,15 +19,15 @@ export interface EngineOptions {
   /** UDP_GRO and UDP_SEGMENT on UDP sockets. */
   readonly offload: boolean;
   readonly maxFlows: number;
-  /** UDP peers per worker. */
-  readonly maxPeers: number;
+  /** applications per worker. */
+  readonly maxApplications: number;
   /** Bytes received before a pure ACK is sent. */
   readonly ackBytes: number;
   /** Milliseconds before a pure ACK is sent for less than that. */
   readonly ackInterval: number;
   /** Bytes that may leave before the peer's first scaled window is seen. */
   readonly initialWindow: number;
-  /** Bytes that wait per UDP peer and per flow in set-up. */
+  /** Bytes that wait per application and per flow in set-up. */
   readonly queueBytes: number;
   /** Bytes that wait in all of these queues together. */
   readonly allQueuesBytes: number;
@@ -63,7 +63,7 @@ export interface Segment {
 }
 
 /** A UDP application that has sent its first datagram. */
-export interface UdpPeer {
+export interface UdpApplication {
   readonly id: number;
   /** The UDP listener that it sends to. */
   readonly listener: number;
@@ -86,7 +86,7 @@ export interface EngineEvents {
   opening(segment: Segment, phantun: boolean): void;
   /** `payload` is the receiver's to keep. */
   datagram(flow: number, payload: Uint8Array): void;
-  peer(peer: UdpPeer): void;
+  application(application: UdpApplication): void;
   /** The owner has the flow in its table: no later segment of it comes as unknown. */
   attached(flow: number): void;
   /** The device of a worker is gone: nothing can be sent or received through it any more. */

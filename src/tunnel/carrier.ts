@@ -1,7 +1,7 @@
-/** Carries one UDP peer on one connection after the other, until one is closed in order. */
+/** Carries one application on one connection after the other, until one is closed in order. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { formatEndpoint } from '../wire/endpoint.js';
-import type { UdpPeer } from '../native/types.js';
+import type { UdpApplication } from '../native/types.js';
 import type { ConnectionLog } from '../observe/log.js';
 import type { Socket } from '../fake_tcp/socket.js';
 import type { Stack } from '../fake_tcp/stack.js';
@@ -23,7 +23,7 @@ export interface CarrierContext {
 
 export class Carrier {
   readonly #context: CarrierContext;
-  readonly #peer: UdpPeer;
+  readonly #application: UdpApplication;
   readonly #onEnd: () => void;
   /** The connection that carries, if there is one. */
   #socket: Socket | undefined;
@@ -34,10 +34,10 @@ export class Carrier {
   #wait = 0;
   #moving = false;
 
-  /** @param onEnd called when nothing carries the peer any more, and its next datagram makes it new */
-  constructor(context: CarrierContext, peer: UdpPeer, onEnd: () => void) {
+  /** @param onEnd called when nothing carries the application any more, and its next datagram makes it new */
+  constructor(context: CarrierContext, application: UdpApplication, onEnd: () => void) {
     this.#context = context;
-    this.#peer = peer;
+    this.#application = application;
     this.#onEnd = onEnd;
   }
 
@@ -57,7 +57,7 @@ export class Carrier {
       next.resetAndDestroy();
       return;
     } // the old one has ended meanwhile
-    old.unsplicePeer();
+    old.unsplice();
     this.#take(next, ', where the name leads now');
     await delay(RECONNECT.drain, undefined, { ref: false });
     await old.close();
@@ -82,7 +82,7 @@ export class Carrier {
         this.#waitLonger();
       }
     }
-    this.#context.udp.drop(this.#peer);
+    this.#context.udp.drop(this.#application);
     this.#onEnd();
   }
 
@@ -94,7 +94,7 @@ export class Carrier {
     } = this.#context;
     const again = this.#socket !== undefined || this.#failedAt !== undefined;
     const timeout = again ? Math.min(connectTimeout, RECONNECT.timeout) : connectTimeout;
-    return remote.connect(stack, { profile, timeout, worker: this.#peer.worker });
+    return remote.connect(stack, { profile, timeout, worker: this.#application.worker });
   }
 
   #take(socket: Socket, why = ''): void {
@@ -106,7 +106,7 @@ export class Carrier {
     socket.on('error', (error) => this.#onError(socket, error));
     socket.on('close', () => this.#onClose(socket));
     if (handshakePacket) socket.send(handshakePacket);
-    socket.splicePeer(this.#peer);
+    socket.spliceApplication(this.#application);
   }
 
   #onError(socket: Socket, error: Error): void {
@@ -132,6 +132,6 @@ export class Carrier {
   }
 
   #say(level: 'info' | 'warn', what: string): void {
-    this.#context.log.say(level, `${formatEndpoint(this.#peer.remote)}${what}`);
+    this.#context.log.say(level, `${formatEndpoint(this.#application.remote)}${what}`);
   }
 }

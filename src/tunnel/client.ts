@@ -1,4 +1,4 @@
-/** UDP peers -> fake TCP connections: each peer that sends to the local UDP port gets a carrier. */
+/** Applications -> fake TCP connections: each that sends to the local UDP port gets a carrier. */
 import { isIPv6 } from 'node:net';
 import { formatEndpoint } from '../wire/endpoint.js';
 import { ConnectionLog } from '../observe/log.js';
@@ -32,8 +32,8 @@ export async function runClient(options: ClientOptions, lookUpInterval: number =
       const udp = stack.listenUdp(options.local);
       const carriers = new Set<Carrier>();
       const context = { stack, udp, remote, options, log, signal };
-      udp.on('peer', (peer) => {
-        const carrier = new Carrier(context, peer, () => carriers.delete(carrier));
+      udp.on('application', (application) => {
+        const carrier = new Carrier(context, application, () => carriers.delete(carrier));
         carriers.add(carrier);
         carrier.start();
       });

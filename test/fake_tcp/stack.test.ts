@@ -102,7 +102,7 @@ t.test('a connection is spliced once', async (t) => {
   const remote = { address: '127.0.0.1', port: 9 };
   here.spliceUdp(remote);
   t.throws(() => here.spliceUdp(remote), { code: 'EISCONN' });
-  t.throws(() => here.splicePeer({ id: 1, listener: 1, worker: 0, local: remote, remote }), { code: 'EISCONN' });
+  t.throws(() => here.spliceApplication({ id: 1, listener: 1, worker: 0, local: remote, remote }), { code: 'EISCONN' });
   await Promise.all([client.close(), server.close()]);
 });
 
@@ -126,7 +126,7 @@ t.test('a datagram that does not fit is refused with both sizes', async (t) => {
   const [here] = await connected(client, server);
   t.throws(() => here.send(Buffer.alloc(1361)), {
     code: 'ERR_GUISE_DATAGRAM_SIZE',
-    message: /1361 bytes given, 1 to 1360/,
+    message: /1361 bytes .* 1 to 1360/,
   });
   t.throws(() => here.send(Buffer.alloc(0)), { code: 'ERR_GUISE_DATAGRAM_SIZE' });
   await Promise.all([client.close(), server.close()]);

@@ -49,7 +49,7 @@ class FlowModel {
     // Of the next data out, by device: the oldest life's that may still send, then later ones'.
     std::array<std::deque<uint32_t>, kWorkers> send_next{};
   };
-  struct Peer {
+  struct Application {
     uint32_t id;
     size_t application;
   };
@@ -59,7 +59,7 @@ class FlowModel {
   }
 
   std::array<Connection, kTuples> connections;
-  std::vector<Peer> peers;  // that the engine has told of
+  std::vector<Application> peers;  // that the engine has told of
 
   [[nodiscard]] size_t index_of(const Connection& one) const { return static_cast<size_t>(&one - connections.data()); }
 
@@ -96,7 +96,7 @@ class FlowModel {
 
   void spliced_to_nobody(const Connection& one) { lives_[one.id].fate = Fate::kUnknown; }
 
-  void spliced_to_peer(Connection& one, const Peer& peer) {
+  void spliced_to_peer(Connection& one, const Application& peer) {
     Fate& fate = lives_[one.id].fate;
     if (fate == Fate::kHeld) fate = Fate::kUnknown;  // whether the peer is still there
     one.senders |= bit(application(peer.application));

@@ -59,8 +59,8 @@ class Script {
   void open();
   void close();
   void splice_udp();
-  void splice_peer();
-  void remove_peer();
+  void splice_application();
+  void forget_application();
   void send_control();
   void send_datagrams();
   void send_segment();
@@ -122,7 +122,7 @@ std::unique_ptr<Engine> Script::make_engine() {
   options.policy.queue_bytes = 10'000;
   options.policy.all_queues_bytes = 20'000;
   options.policy.send_queue_bytes = 100'000;
-  options.policy.max_peers = 2;
+  options.policy.max_applications = 2;
   for (size_t i = 0; i < workers_; ++i) {
     int fds[2];
     REQUIRE(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) == 0);
@@ -158,11 +158,11 @@ void Script::step() {
     case 2:
       return splice_udp();
     case 3:
-      return splice_peer();
+      return splice_application();
     case 4:
-      return engine_->unsplice_peer(connection().id);
+      return engine_->unsplice(connection().id);
     case 5:
-      return remove_peer();
+      return forget_application();
     case 6:
       return send_control();
     case 7:
@@ -256,16 +256,16 @@ void Script::splice_udp() {
     model_.spliced_to_backend(one, first);
 }
 
-void Script::splice_peer() {
+void Script::splice_application() {
   Connection& one = connection();
   if (model_.peers.empty()) return;
   const auto& peer = model_.peers[input_.byte() % model_.peers.size()];
-  if (engine_->splice_peer(one.id, peer.id) == 0) model_.spliced_to_peer(one, peer);
+  if (engine_->splice_application(one.id, peer.id) == 0) model_.spliced_to_peer(one, peer);
 }
 
-void Script::remove_peer() {
+void Script::forget_application() {
   const auto& peers = model_.peers;
-  engine_->remove_peer(peers.empty() ? input_.value<uint32_t>() : peers[input_.byte() % peers.size()].id);
+  engine_->forget_application(peers.empty() ? input_.value<uint32_t>() : peers[input_.byte() % peers.size()].id);
 }
 
 void Script::send_control() {
@@ -447,7 +447,7 @@ void Script::take_events() {
       const size_t needed = sizeof record + record.options_size + record.payload_size;
       REQUIRE(record.size % 8 == 0 && record.size >= needed && record.size < needed + 8 && record.size <= used - at);
       REQUIRE(record.options_size % 4 == 0 && record.options_size <= 40 && record.worker == worker);
-      if (record.type == EventType::kPeer) {
+      if (record.type == EventType::kApplication) {
         const Tuple tuple = FlowModel::tuple_of(record);
         const auto sender = std::ranges::find(host_.applications, tuple.remote, &LoopbackSocket::endpoint);
         REQUIRE(sender != host_.applications.end());

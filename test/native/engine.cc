@@ -18,8 +18,8 @@ void end_tests() {
       CHECK(application.send(port, std::vector<uint8_t>{1, 2, 3}, 3));
       rig.settle();
       const auto events = rig.events();
-      CHECK(events.size() == 1 && events[0].record.type == EventType::kPeer);
-      CHECK(rig.engine->splice_peer(rig.open(1), events[0].record.id) == 0);
+      CHECK(events.size() == 1 && events[0].record.type == EventType::kApplication);
+      CHECK(rig.engine->splice_application(rig.open(1), events[0].record.id) == 0);
       CHECK(rig.engine->splice_udp(rig.open(2), backend.endpoint(), {}, syscall) == 0);
       rig.settle();
     }
@@ -50,7 +50,7 @@ void abandoned_tests() {
     const auto events = rig.events();
     CHECK(events.size() == 1);
     if (events.empty()) return;
-    rig.engine->remove_peer(events[0].record.id);
+    rig.engine->forget_application(events[0].record.id);
     rig.settle();
     CHECK(abandoned == 3 && counters.waiting_bytes == 0);
   });
@@ -97,13 +97,13 @@ void splice_tests() {
       rig.settle();
       auto events = rig.events(0);
       std::ranges::copy(rig.events(1), std::back_inserter(events));
-      std::erase_if(events, [](const auto& event) { return event.record.type != EventType::kPeer; });
+      std::erase_if(events, [](const auto& event) { return event.record.type != EventType::kApplication; });
       CHECK(events.size() == 1);
       if (events.empty()) return;
       // The other worker forgets the flow first.
       const size_t owner = events[0].record.worker;
       const uint32_t id = rig.open(1, false, owner);
-      CHECK(rig.engine->splice_peer(id, events[0].record.id) == 0);
+      CHECK(rig.engine->splice_application(id, events[0].record.id) == 0);
       rig.settle();
       rig.engine->close_flow(id);
       rig.engine->turn(1 - owner);
@@ -122,8 +122,8 @@ void splice_tests() {
     send();
     const uint32_t peer = rig.events().at(0).record.id;
     const uint32_t first = rig.open(1), second = rig.open(2);
-    for (const uint32_t id : {first, second}) CHECK(rig.engine->splice_peer(id, peer) == 0);
-    rig.engine->unsplice_peer(first);
+    for (const uint32_t id : {first, second}) CHECK(rig.engine->splice_application(id, peer) == 0);
+    rig.engine->unsplice(first);
     send();
     rig.engine->close_flow(first);
     send();
@@ -137,8 +137,8 @@ void splice_tests() {
     const uint32_t id = rig.open(1);
     CHECK(rig.engine->splice_udp(id, backend.endpoint(), {{1}}, syscall) == 0);
     CHECK(rig.engine->splice_udp(id, other.endpoint(), {{2}}, syscall) == -EISCONN);
-    CHECK(rig.engine->splice_peer(id, 1) == -EISCONN);
-    rig.engine->unsplice_peer(id);
+    CHECK(rig.engine->splice_application(id, 1) == -EISCONN);
+    rig.engine->unsplice(id);
     rig.settle();
     uint16_t port = 0;
     CHECK(backend.receive(port).size() == 1);

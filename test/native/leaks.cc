@@ -55,7 +55,7 @@ class Crowd {
       if (!wait_until([&] { return (id = rig_.open(i, javascript, owner)) != 0; })) return false;
       const char* syscall = "";
       if (i < kThird)
-        (void)rig_.engine->splice_peer(id, peers_[i].id);
+        (void)rig_.engine->splice_application(id, peers_[i].id);
       else if (javascript)
         rig_.engine->send_datagrams(id, {kPayload});
       else if (rig_.engine->splice_udp(id, backend_.endpoint(), {}, syscall) != 0)
@@ -97,7 +97,7 @@ class Crowd {
     return true;
   }
 
-  struct Peer {
+  struct Application {
     uint32_t id;
     size_t worker;
   };
@@ -106,7 +106,7 @@ class Crowd {
   void take() {
     for (size_t worker = 0; worker < kWorkers; ++worker) {
       for (const auto& [record, payload] : rig_.events(worker)) {
-        if (record.type == EventType::kPeer) peers_.push_back({record.id, worker});
+        if (record.type == EventType::kApplication) peers_.push_back({record.id, worker});
         if (record.type == EventType::kDatagram) ++received_;
         if (record.type == EventType::kAttached && record.remote_port >= kCrowd) ++attached_;
       }
@@ -130,7 +130,7 @@ class Crowd {
   std::array<LoopbackSocket, kThird> applications_;
   uint16_t listening_ = 0;
 
-  std::vector<Peer> peers_;
+  std::vector<Application> peers_;
   size_t attached_ = 0;          // of wait_for_workers
   size_t received_ = 0;          // datagrams, on this side of the engine
   std::set<uint16_t> answered_;  // ports of the engine whose first datagram the backend has answered

@@ -1,4 +1,4 @@
-// A UDP peer: the application at the other end of a port, and the flow that carries its datagrams.
+// An application: the application at the other end of a port, and the flow that carries its datagrams.
 #pragma once
 
 #include <memory>
@@ -7,8 +7,8 @@
 
 namespace guise {
 
-struct Peer : std::enable_shared_from_this<Peer> {
-  explicit Peer(EngineCounters& counters) : pending(counters) {}
+struct Application : std::enable_shared_from_this<Application> {
+  explicit Application(EngineCounters& counters) : pending(counters) {}
 
   Tuple tuple;  // local = the address that the application talked to
   uint32_t id = 0;
