@@ -66,8 +66,16 @@ const OWN = {
     sentence: '"{text}" is not HOST:PORT',
     mend: 'write it like vpn.example.net:4567 or [2001:db8::1]:4567',
   },
+  ERR_GUISE_HOST: {
+    sentence: '"{text}" is neither a host name nor an IP address',
+    mend: 'write it like vpn.example.net or 192.0.2.1',
+  },
   ERR_GUISE_BRACKETS: { sentence: '"{text}" in brackets is not an IPv6 address', mend: 'give one or leave them out' },
-  ERR_GUISE_IP: { sentence: '"{text}" is not an IP address', mend: 'give one of this host, like 127.0.0.1' },
+  ERR_GUISE_IP: { sentence: '"{text}" is not an IP address', mend: 'write it like 127.0.0.1 or 2001:db8::1' },
+  ERR_GUISE_ZONE: {
+    sentence: '"{text}" is an address of one link only, as % says, and those are not supported',
+    mend: 'give one without %',
+  },
   ERR_GUISE_OPTION: { sentence: '--{option} takes {expected}, not {found}' },
   ERR_GUISE_OPTION_CONFLICT: { sentence: '--{option} contradicts {others}', mend: 'leave one of them out' },
   ERR_GUISE_OPTION_FILE: { sentence: '--{option}: cannot read "{path}" ({why})', mend: 'check the path' },
