@@ -286,7 +286,7 @@ export class GuiseError extends Error {
   readonly syscall?: string;
   readonly address?: string;
   readonly port?: number;
-  /** The option of a command line by which a user can change what is wrong. */
+  /** The option (src/config/schema.ts) by which a user can change what is wrong. */
   readonly option?: string;
 
   /** @param message a whole sentence; use `guiseError` and `systemError`, which take it from the registry */
@@ -302,7 +302,7 @@ export class GuiseError extends Error {
   }
 }
 
-/** A command line that cannot be obeyed: exit code 2. */
+/** Options that cannot be obeyed; a program ends with exit code 2. */
 export class UsageError extends GuiseError {
   override readonly name = 'UsageError';
 }
@@ -312,7 +312,7 @@ export function guiseError(code: GuiseCode, details: Details = {}, cause?: unkno
   return build(GuiseError, code, details, cause);
 }
 
-/** Builds the error of a command line that cannot be obeyed. */
+/** Builds the error of options that cannot be obeyed. */
 export function usageError(code: GuiseCode, details: Details = {}, cause?: unknown): UsageError {
   return build(UsageError, code, details, cause);
 }
@@ -372,6 +372,12 @@ function sentenceOf({ sentence, mend }: Entry, details: Details): string {
   return `${fill(sentence, details)}${mend === undefined ? '' : `; ${fill(mend, details)}`}`.replace(/\.?$/, '.');
 }
 
+/** What users and tools say stays on the line of the sentence, and cannot steer a terminal. */
+// eslint-disable-next-line no-control-regex
+const CONTROL_CHARACTERS = /[\0-\x1f\x7f-\x9f\u2028\u2029]+/g;
+
 function fill(text: string, details: Details): string {
-  return text.replaceAll(/\{(\w+)\}/g, (_, name: string) => `${details[name] ?? ''}`);
+  return text.replaceAll(/\{(\w+)\}/g, (_, name: string) =>
+    `${details[name] ?? ''}`.replaceAll(CONTROL_CHARACTERS, ' '),
+  );
 }

@@ -66,6 +66,11 @@ t.test('what is quoted may end in a full stop itself', async (t) => {
   t.match(usageError('ERR_GUISE_OPTION_VALUE', { option: 'mtu', given: '--mtu', why: 'No.' }).message, /: No\.$/);
 });
 
+t.test('what is quoted stays on its line and steers no terminal', async (t) => {
+  const { message } = usageError('ERR_GUISE_PORT', { text: '1\r\n2\u001b[2J\u009b' });
+  t.equal(message, '"1 2 [2J " is not a port; give a number from 1 to 65535.');
+});
+
 t.test("every code of the system can be built, with the system's facts", async (t) => {
   for (const [call, codes] of Object.entries(REGISTRY.system)) {
     for (const [code, entry] of Object.entries(codes)) {

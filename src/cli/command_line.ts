@@ -121,7 +121,7 @@ function parse(
     .parserConfiguration({ 'parse-numbers': false })
     .exitProcess(false)
     .fail((message: string | null, error: Error | undefined) => {
-      const what = (message ?? error?.message ?? '').replaceAll('\n', ' ');
+      const what = message ?? error?.message ?? '';
       throw usageError('ERR_GUISE_USAGE', { what, program: name }, error);
     })
     .parseSync(plain, {}, (_error: unknown, _argv: unknown, output: string) => {

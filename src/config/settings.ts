@@ -1,4 +1,5 @@
 /** Values of any source (flags, environment, next a file) -> settings of which each is what its option takes. Pure. */
+import { inspect } from 'node:util';
 import { GuiseError, usageError } from '../errors.js';
 import { insideName, OPTIONS, type Option, type Role, type Schema, type Settings } from './schema.js';
 
@@ -55,7 +56,8 @@ function refuseConflict(
   throw usageError('ERR_GUISE_OPTION_CONFLICT', { option, given: nameOf(option), other: nameOf(other) });
 }
 
-/** A number as it is, anything else in quotes. */
+/** A number as it is, other text in quotes. */
 function quoted(value: unknown): string {
-  return typeof value === 'string' && /^[-+.\d]+$/.test(value) ? value : JSON.stringify(value);
+  if (typeof value !== 'string') return inspect(value, { breakLength: Infinity, depth: 0 });
+  return /^[-+.\d]+$/.test(value) ? value : JSON.stringify(value);
 }

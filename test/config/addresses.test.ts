@@ -1,5 +1,8 @@
+import fc from 'fast-check';
 import t from 'tap';
 import { parseAddress, parseEndpoint, parseHostPort, parsePort } from '../../src/config/addresses.js';
+import { UsageError } from '../../src/errors.js';
+import { formatEndpoint } from '../../src/wire/endpoint.js';
 
 /** What a parser makes of a text: the value, or the code of the error. */
 function outcome<T>(parse: (text: string) => T, text: string): T | string {
@@ -110,6 +113,27 @@ t.test('hosts with ports', async (t) => {
     ['\u0661\u0662\u0667.0.0.1:443', 'ERR_GUISE_HOST'],
   ];
   for (const [text, expected] of table) t.same(outcome(parseHostPort, text), expected, JSON.stringify(text));
+});
+
+t.test('whatever is written is an address that is written the same way again, or one line', async (t) => {
+  const part = fc.constantFrom('[', ']', ':', '.', '%', '::', '0x', '1', 'ff', '80', 'a', '-', ' ', '\n', 'é');
+  const written = fc.oneof(
+    fc.string({ unit: 'binary' }),
+    fc.array(part).map((parts) => parts.join('')),
+  );
+  fc.assert(
+    fc.property(written, (text) => {
+      try {
+        const { host, port } = parseHostPort(text);
+        const again = parseHostPort(formatEndpoint({ address: host, port }));
+        return again.host === host && again.port === port;
+      } catch (error) {
+        return error instanceof UsageError && /^.+\.$/.test(error.message);
+      }
+    }),
+    { numRuns: 2000 },
+  );
+  t.pass();
 });
 
 t.test('endpoints are addresses, not names', async (t) => {

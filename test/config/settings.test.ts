@@ -1,6 +1,8 @@
+import fc from 'fast-check';
 import t from 'tap';
 import { OPTIONS, type Role, type Schema } from '../../src/config/schema.js';
 import { settingsOf } from '../../src/config/settings.js';
+import { UsageError } from '../../src/errors.js';
 import { CONNECTION, LIVENESS, TUNNEL } from '../../src/policy.js';
 
 const CLIENT = { local: '127.0.0.1:5000', remote: 'vpn.example.net:443' };
@@ -62,7 +64,7 @@ t.test('what no option takes is refused with its name, what was found and what i
     [{ mtu: '\u0669\u0660\u0660' }, 'mtu', /not "\u0669\u0660\u0660"\.$/],
     [{ mtu: '' }, 'mtu', /not ""\.$/],
     [{ mtu: null }, 'mtu', /not null\.$/],
-    [{ mtu: [1500] }, 'mtu', /not \[1500\]\.$/],
+    [{ mtu: [1500] }, 'mtu', /not \[ 1500 \]\.$/],
     [{ queues: '0' }, 'queues', /^queues takes a whole number from 1 to 64, not 0\.$/],
     [{ 'idle-timeout': '-5' }, 'idle-timeout', /a whole number of seconds from 1 to 86400, not -5\.$/],
     [{ firewall: 'nein' }, 'firewall', /^firewall takes yes or no, not "nein"\.$/],
@@ -93,6 +95,21 @@ t.test('what no option takes is refused with its name, what was found and what i
   }
   t.match(refusal('server', { ...SERVER, keepalive: 5 }).message, /keepalive is no option of a server/);
   t.match(refusal('server', {}).message, /^local PORT \(TCP port .*\) and remote HOST:PORT \(.*\) must be given\.$/);
+});
+
+t.test('whatever is given, the answer is settings or one sentence', async (t) => {
+  const client: Schema = OPTIONS.client;
+  const names = fc.constantFrom(...Object.keys(client));
+  fc.assert(
+    fc.property(names, fc.anything({ withBigInt: true, withDate: true, withNullPrototype: true }), (name, value) => {
+      try {
+        settingsOf('client', { ...CLIENT, [name]: value });
+      } catch (error) {
+        if (!(error instanceof UsageError) || !/^.+\.$/.test(error.message)) throw error;
+      }
+    }),
+  );
+  t.pass();
 });
 
 t.test('no address family of the TUN contradicts IPv6 that is wanted', async (t) => {
