@@ -1,19 +1,18 @@
 #!/usr/bin/env node
-import { usageError } from '../src/errors.js';
-import { runProgram } from '../src/daemon/run.js';
+import { readPart } from '../src/cli/command_line.js';
+import { answer } from '../src/cli/options.js';
+import { runProgram } from '../src/cli/run.js';
 import { runClient } from '../src/tunnel/client.js';
 import { runServer } from '../src/tunnel/server.js';
 import { serverOptions } from '../server/options.js';
 import { clientOptions } from './options.js';
 
-const [part, ...args] = process.argv.slice(2);
-
-await runProgram(async (signal) => {
-  if (part === 'client') return runClient(await clientOptions('guise client', args, signal));
-  if (part === 'server') return runServer(await serverOptions('guise server', args, signal));
-  if (part === '--help' || part === '-h') {
-    process.stdout.write('guise client … | guise server …\nSee `guise client --help` and `guise server --help`.\n');
-    return;
-  }
-  throw usageError('ERR_GUISE_USAGE', { what: 'Say `guise client` or `guise server`', program: 'guise' });
-});
+await runProgram(
+  (signal) => {
+    const part = readPart(process.argv.slice(2));
+    if ('answer' in part) return answer(part.answer);
+    if (part.role === 'client') return { role: part.role, ...clientOptions('guise client', part.args, signal) };
+    return { role: part.role, ...serverOptions('guise server', part.args, signal) };
+  },
+  (options) => (options.role === 'client' ? runClient(options) : runServer(options)),
+);

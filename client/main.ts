@@ -1,6 +1,9 @@
 #!/usr/bin/env node
-import { runProgram } from '../src/daemon/run.js';
+import { runProgram } from '../src/cli/run.js';
 import { runClient } from '../src/tunnel/client.js';
 import { clientOptions } from './options.js';
 
-await runProgram(async (signal) => runClient(await clientOptions('guise-client', process.argv.slice(2), signal)));
+await runProgram(
+  (signal) => clientOptions('guise-client', process.argv.slice(2), signal),
+  (options) => runClient(options),
+);

@@ -1,6 +1,9 @@
 #!/usr/bin/env node
-import { runProgram } from '../src/daemon/run.js';
+import { runProgram } from '../src/cli/run.js';
 import { runServer } from '../src/tunnel/server.js';
 import { serverOptions } from './options.js';
 
-await runProgram(async (signal) => runServer(await serverOptions('guise-server', process.argv.slice(2), signal)));
+await runProgram(
+  (signal) => serverOptions('guise-server', process.argv.slice(2), signal),
+  (options) => runServer(options),
+);

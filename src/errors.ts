@@ -5,7 +5,7 @@
  * What the system refused keeps the system's code (EADDRINUSE, ECONNREFUSED …) with `errno`, `syscall`, `address` and
  * `port`, as in node:net; misuse and set-up failures have codes of ours, ERR_GUISE_…. A sentence says what is wrong, the
  * mend what helps. Neither names a flag: the library's users have none. `option` is the option by which a user can
- * change what is wrong; the command line names it when it was given.
+ * change what is wrong; the command line names its flag.
  */
 import { constants } from 'node:os';
 import { getSystemErrorName } from 'node:util';
@@ -34,7 +34,11 @@ const OWN = {
     sentence: 'The native addon is not built',
     mend: 'run `npm run build` (it needs g++, make and python3)',
   },
-  ERR_GUISE_PROGRAM_MISSING: { sentence: 'The program `{program}` is missing', mend: '{mend}' },
+  ERR_GUISE_PROGRAM_MISSING: {
+    sentence: 'The program `{program}` is missing',
+    mend: '{mend}',
+    option: '{option}',
+  },
   ERR_GUISE_PROGRAM_START: {
     sentence: 'The program `{program}` cannot be started ({why})',
     mend: 'raise the limit of open files or processes, see `ulimit -a`',
@@ -46,7 +50,8 @@ const OWN = {
   },
   ERR_GUISE_FIREWALL: {
     sentence: 'nft refused the rules ({said})',
-    mend: 'run as root or with CAP_NET_ADMIN, or set the rules by other means (`--no-firewall` prints them)',
+    mend: 'run as root or with CAP_NET_ADMIN, or set the rules by other means',
+    option: 'firewall',
   },
   ERR_GUISE_ADDRESSES_TAKEN: { sentence: '{which} in use on this host', mend: 'give others', option: '{option}' },
   ERR_GUISE_INTERFACE_TAKEN: {
@@ -59,18 +64,46 @@ const OWN = {
     mend: 'stop it or choose another',
     option: 'local',
   },
-  ERR_GUISE_NAME: { sentence: 'No {what} found for "{host}" ({why})', mend: 'check the name and the resolver' },
+  ERR_GUISE_NAME: {
+    sentence: 'No {what} found for "{host}" ({why})',
+    mend: 'check the name and the resolver',
+    option: 'remote',
+  },
   ERR_GUISE_USAGE: { sentence: '{what}', mend: 'see `{program} --help`' },
+  ERR_GUISE_PART: {
+    sentence: '"{part}" is no part of guise',
+    mend: 'say `guise client` or `guise server`, and see `guise --help`',
+  },
   ERR_GUISE_PORT: { sentence: '"{text}" is not a port', mend: 'give a number from 1 to 65535' },
   ERR_GUISE_HOST_PORT: {
     sentence: '"{text}" is not HOST:PORT',
     mend: 'write it like vpn.example.net:4567 or [2001:db8::1]:4567',
   },
+  ERR_GUISE_HOST: {
+    sentence: '"{text}" is neither a host name nor an IP address',
+    mend: 'write it like vpn.example.net or 192.0.2.1',
+  },
   ERR_GUISE_BRACKETS: { sentence: '"{text}" in brackets is not an IPv6 address', mend: 'give one or leave them out' },
-  ERR_GUISE_IP: { sentence: '"{text}" is not an IP address', mend: 'give one of this host, like 127.0.0.1' },
-  ERR_GUISE_OPTION: { sentence: '--{option} takes {expected}, not {found}' },
-  ERR_GUISE_OPTION_CONFLICT: { sentence: '--{option} contradicts {others}', mend: 'leave one of them out' },
-  ERR_GUISE_OPTION_FILE: { sentence: '--{option}: cannot read "{path}" ({why})', mend: 'check the path' },
+  ERR_GUISE_IP: { sentence: '"{text}" is not an IP address', mend: 'write it like 127.0.0.1 or 2001:db8::1' },
+  ERR_GUISE_ZONE: {
+    sentence: '"{text}" is an address of one link only, as % says, and those are not supported',
+    mend: 'give one without %',
+  },
+  ERR_GUISE_OPTION: { sentence: '{given} takes {expected}, not {found}', option: '{option}' },
+  ERR_GUISE_OPTION_VALUE: { sentence: '{given}: {why}', option: '{option}' },
+  ERR_GUISE_OPTION_MISSING: { sentence: '{options} must be given' },
+  ERR_GUISE_OPTION_TWICE: { sentence: '{given} is given more than once', mend: 'give it once', option: '{option}' },
+  ERR_GUISE_OPTION_UNKNOWN: { sentence: '{given} is no option of a {role}', mend: 'leave it out', option: '{option}' },
+  ERR_GUISE_OPTION_CONFLICT: {
+    sentence: '{given} contradicts {other}',
+    mend: 'leave one of them out',
+    option: '{option}',
+  },
+  ERR_GUISE_OPTION_FILE: {
+    sentence: '{given}: cannot read "{path}" ({why})',
+    mend: 'check the path',
+    option: '{option}',
+  },
 } as const satisfies Record<string, Entry>;
 
 /** Codes of the system, by the call that failed. */
@@ -157,27 +190,80 @@ const SYSTEM: Readonly<Record<string, Readonly<Record<string, Entry>>>> = {
   },
 };
 
-/** Why something is dropped (native/plane/drop_reason.h), and where a user can do something about it, what. */
+/** Where to get the host's own tools, by program. */
+const PROGRAMS: Readonly<Record<string, Pick<Entry, 'option'> & { readonly mend: string }>> = {
+  ip: { mend: 'install iproute2' },
+  nft: { mend: 'install nftables, or set the rules by other means', option: 'firewall' },
+  flock: { mend: 'install util-linux' },
+};
+
+const WATCH_THE_PATH = 'look at what comes in with tcpdump';
+const LIMIT_SENDERS = 'limit by a firewall in front who may reach it';
+
+/**
+ * Why something is dropped (native/plane/drop_reason.h names the reasons). Those that a user can do something about have
+ * a mend; the others are counted and not said.
+ */
 const DROPS: Readonly<Record<string, Entry>> = {
+  truncated: { sentence: 'packets are shorter than their headers say' },
+  notIp: { sentence: 'packets on the device are neither IPv4 nor IPv6' },
+  notTcp: { sentence: 'packets on the device are not TCP' },
+  fragment: { sentence: 'packets are fragments, which honest TCP peers never send' },
+  badHeader: { sentence: 'packets have headers that contradict themselves' },
+  badChecksum: {
+    sentence: 'segments came with a wrong checksum: something on the path damages them',
+    mend: 'check the network cards and drivers on both ends',
+  },
+  eventsFull: {
+    sentence: 'more control segments than can be answered: the port is scanned or flooded',
+    mend: LIMIT_SENDERS,
+  },
+  heldFull: { sentence: 'more segments came than are kept for a connection that is being set up' },
+  pendingFull: {
+    sentence: 'datagrams came faster than the connection was set up: the oldest were dropped',
+    mend: 'check that the other end runs, if this lasts',
+  },
+  abandoned: { sentence: 'datagrams still waited when their connection or their application was forgotten' },
+  applicationsFull: {
+    sentence: 'more applications than the tunnel takes',
+    mend: 'start a second client on another port',
+  },
   oversize: {
     sentence: 'datagrams are larger than one segment carries',
     mend: 'lower the MTU of WireGuard (see the MTU line above)',
   },
-  backendRefused: { sentence: 'nobody listens at --remote', mend: 'start the UDP service there' },
-  pendingFull: { sentence: 'datagrams came faster than the connection was set up: the oldest were dropped' },
-  applicationsFull: { sentence: 'more applications than the tunnel takes' },
-  eventsFull: { sentence: 'more control segments than can be answered: the port is scanned or flooded' },
-  synLimit: { sentence: 'connections are asked for faster than segments can be read: the port is flooded' },
-  flowsFull: { sentence: 'as many connections as allowed are open: new ones are refused' },
-  sourceFull: {
-    sentence: 'one address has a quarter of all connections that are allowed: more of its own are refused',
-  },
+  emptyDatagram: { sentence: 'datagrams of 0 bytes, which no segment can carry' },
+  deviceRefused: { sentence: 'the device did not take what was written to it' },
+  backendRefused: { sentence: 'nobody listens at the address of the UDP service', mend: 'start the service there' },
+  udpSendFailed: { sentence: 'datagrams could not be sent by UDP' },
+  noFlow: { sentence: 'datagrams were sent on a connection that had just ended' },
+  sendQueueFull: { sentence: 'datagrams were sent faster than the device takes them' },
   outOfWindow: {
     sentence: 'segments came with numbers that the peer would not send: injected, or after a long outage',
+    mend: WATCH_THE_PATH,
   },
-  badAck: { sentence: 'segments came that acknowledge what was never sent: injected, most likely' },
-  badChecksum: { sentence: 'segments came with a wrong checksum: something on the path damages them' },
+  badAck: {
+    sentence: 'segments came that acknowledge what was never sent: injected, most likely',
+    mend: WATCH_THE_PATH,
+  },
+  stranger: { sentence: 'segments belong to no connection' },
+  synLimit: {
+    sentence: 'connections are asked for faster than segments can be read: the port is flooded',
+    mend: LIMIT_SENDERS,
+  },
+  challengeLimit: { sentence: 'segments asked for an answer too soon after another' },
+  flowsFull: {
+    sentence: 'as many connections as allowed are open: new ones are refused',
+    mend: 'start a second server on another port',
+  },
+  sourceFull: {
+    sentence: 'one address has a quarter of all connections that are allowed: more of its own are refused',
+    mend: 'let its clients come from several addresses',
+  },
 };
+
+/** All of it, for tests and documentation. */
+export const REGISTRY = { own: OWN, system: SYSTEM, programs: PROGRAMS, drops: DROPS } as const;
 
 export type GuiseCode = keyof typeof OWN;
 
@@ -200,7 +286,7 @@ export class GuiseError extends Error {
   readonly syscall?: string;
   readonly address?: string;
   readonly port?: number;
-  /** The option of a command line by which a user can change what is wrong. */
+  /** The option (src/config/schema.ts) by which a user can change what is wrong. */
   readonly option?: string;
 
   /** @param message a whole sentence; use `guiseError` and `systemError`, which take it from the registry */
@@ -216,7 +302,7 @@ export class GuiseError extends Error {
   }
 }
 
-/** A command line that cannot be obeyed: exit code 2. */
+/** Options that cannot be obeyed; a program ends with exit code 2. */
 export class UsageError extends GuiseError {
   override readonly name = 'UsageError';
 }
@@ -226,7 +312,7 @@ export function guiseError(code: GuiseCode, details: Details = {}, cause?: unkno
   return build(GuiseError, code, details, cause);
 }
 
-/** Builds the error of a command line that cannot be obeyed. */
+/** Builds the error of options that cannot be obeyed. */
 export function usageError(code: GuiseCode, details: Details = {}, cause?: unknown): UsageError {
   return build(UsageError, code, details, cause);
 }
@@ -255,10 +341,16 @@ export function systemError(
   });
 }
 
-/** What a count of drops means for a user and what helps, or undefined where that is nobody's business. */
+/** Builds the error of a tool of the host's that is not installed, with where to get it. */
+export function programMissing(program: string, cause?: unknown): GuiseError {
+  const { mend, option } = PROGRAMS[program] ?? { mend: 'install it' };
+  return build(GuiseError, 'ERR_GUISE_PROGRAM_MISSING', { program, mend, option: option ?? '' }, cause);
+}
+
+/** What a count of drops means for a user and what helps, or undefined where nothing does. */
 export function dropAdvice(reason: string): string | undefined {
   const entry = DROPS[reason];
-  return entry && sentenceOf(entry, {}).replace(/\.$/, '');
+  return entry?.mend === undefined ? undefined : sentenceOf(entry, {}).replace(/\.$/, '');
 }
 
 function build<E extends GuiseError>(
@@ -268,16 +360,24 @@ function build<E extends GuiseError>(
   cause: unknown,
 ): E {
   const entry: Entry = OWN[code];
+  const option = fill(entry.option ?? '', details);
   return new kind(code, sentenceOf(entry, details), {
-    ...(entry.option === undefined ? {} : { option: fill(entry.option, details) }),
+    ...(option === '' ? {} : { option }),
     ...(cause === undefined ? {} : { cause }),
   });
 }
 
+/** One sentence, whether what it quotes ends in a full stop or not. */
 function sentenceOf({ sentence, mend }: Entry, details: Details): string {
-  return `${fill(sentence, details)}${mend === undefined ? '' : `; ${fill(mend, details)}`}.`;
+  return `${fill(sentence, details)}${mend === undefined ? '' : `; ${fill(mend, details)}`}`.replace(/\.?$/, '.');
 }
 
+/** What users and tools say stays on the line of the sentence, and cannot steer a terminal. */
+// eslint-disable-next-line no-control-regex
+const CONTROL_CHARACTERS = /[\0-\x1f\x7f-\x9f\u2028\u2029]+/g;
+
 function fill(text: string, details: Details): string {
-  return text.replaceAll(/\{(\w+)\}/g, (_, name: string) => `${details[name] ?? ''}`);
+  return text.replaceAll(/\{(\w+)\}/g, (_, name: string) =>
+    `${details[name] ?? ''}`.replaceAll(CONTROL_CHARACTERS, ' '),
+  );
 }

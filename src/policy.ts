@@ -60,6 +60,14 @@ export const CONNECTION = {
   sourceShare: 1 / 4,
 } as const;
 
+/** Defaults of a tunnel. */
+export const TUNNEL = {
+  /** Milliseconds without a datagram until a connection is closed: phantun's UDP_TTL. */
+  idleTimeout: 180_000,
+  /** Bytes of the largest packet: Ethernet's. */
+  mtu: 1500,
+} as const;
+
 /** Whether a peer lives. */
 export const LIVENESS = {
   /**

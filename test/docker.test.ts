@@ -9,9 +9,9 @@ function compose(...args: string[]): { code: number | null; said: string } {
   return { code: result.status, said: result.stdout + result.stderr };
 }
 
-const skip = process.env['GUISE_TEST_DOCKER']
+const skip = process.env['TEST_DOCKER']
   ? false
-  : 'set GUISE_TEST_DOCKER=1 where docker-compose works (and BASE where no image registry is reachable)';
+  : 'set TEST_DOCKER=1 where docker-compose works (and BASE where no image registry is reachable)';
 
 t.test(
   'the rig of docker-compose.yml works, and its check fails when a part is broken',

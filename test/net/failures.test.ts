@@ -27,11 +27,19 @@ t.test('what cannot start says why in one sentence and exits 1', { skip, timeout
     /No address found for "no.such.host.invalid"/,
   );
   await fails('client', ['-l', '192.0.2.1:5000', '-r', '10.0.1.2:1'], /bind EADDRNOTAVAIL 192.0.2.1:5000: .*--local/);
-  await fails('client', [...client, '--tun', 'eth0'], /eth0 exists and is in use; choose another name/);
+  await fails(
+    'client',
+    [...client, '--tun', 'eth0'],
+    /eth0 exists and is in use; choose another name\. Change it with --tun\.$/,
+  );
   const busy = await startPeer(host, '--bind 127.0.0.1:5000');
-  await fails('client', client, /bind EADDRINUSE 127.0.0.1:5000: .*--local/);
+  await fails('client', client, /bind EADDRINUSE 127.0.0.1:5000: .* Change it with --local\.$/);
   await busy.stop();
-  await fails('server', [...server, '--tun-local', '10.0.2.2'], /10.0.2.2 or .* is in use on this host: .*--tun-local/);
+  await fails(
+    'server',
+    [...server, '--tun-local', '10.0.2.2'],
+    /10.0.2.2 or .* is in use on this host; give others\. Change it with --tun-local\.$/,
+  );
   await using listener = host.start('python3', [
     '-c',
     `
@@ -58,11 +66,7 @@ t.test('without nft one sentence says what to install', { skip, timeout: 60_000 
   const args = [main('server'), '-l', '4567', '-r', '127.0.0.1:7000'];
   const program = rig.server.start(process.execPath, args, { env: { PATH: folder } });
   t.equal(await program.exited, 1);
-  t.equal(
-    program.output,
-    'guise: The program `nft` is missing: install nftables, ' +
-      'or use --no-firewall and set the rules by other means.',
-  );
+  t.match(program.output, /^guise: The program `nft` is missing; install nftables, or .*--no-firewall.*\.$/);
 });
 
 t.test('--no-firewall leaves the rules alone and prints them', { skip, timeout: 60_000 }, async (t) => {
