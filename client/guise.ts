@@ -11,6 +11,8 @@ const [part, ...args] = process.argv.slice(2);
 await runProgram(async (signal) => {
   if (part === 'client') return runClient(await clientOptions('guise client', args, signal));
   if (part === 'server') return runServer(await serverOptions('guise server', args, signal));
+  // Every part tells it.
+  if (part === '--version' || part === '-V') return runClient(await clientOptions('guise', ['--version'], signal));
   if (part === '--help' || part === '-h') {
     process.stdout.write('guise client … | guise server …\nSee `guise client --help` and `guise server --help`.\n');
     return;
