@@ -14,14 +14,15 @@ COPY package.json package-lock.json ./
 # A base made by scripts/base-image brings the npm packages of its package-lock.json along.
 RUN if cmp -s package-lock.json /opt/guise/package-lock.json; then cp -r /opt/guise/node_modules .; \
     else npm ci --ignore-scripts; fi
-COPY binding.gyp tsconfig.json ./
+COPY binding.gyp compiler.gypi tsconfig.json ./
+COPY scripts scripts
 COPY native native
 COPY src src
 COPY client client
 COPY server server
 COPY test test
 COPY bench bench
-RUN npm_config_nodedir=/usr/local npx node-gyp configure && npm run build
+RUN npm run build
 
 FROM tools
 WORKDIR /guise

@@ -1,9 +1,5 @@
 {
-  "target_defaults": {
-    "include_dirs": ["native"],
-    "cflags_cc": ["-std=c++20", "-O2", "-g", "-Wall", "-Wextra", "-Wno-missing-field-initializers"],
-    "cflags_cc!": ["-std=gnu++17", "-fno-exceptions"]
-  },
+  "includes": ["compiler.gypi"],
   "targets": [
     {
       "target_name": "guise",
@@ -22,26 +18,8 @@
         "native/process/system_call_filter.cc",
         "native/wire/segment.cc"
       ],
-      "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")"],
+      "include_dirs": ["native", "<!(node -p \"require('node-addon-api').include_dir\")"],
       "defines": ["NAPI_VERSION=9", "NODE_ADDON_API_CPP_EXCEPTIONS"]
-    },
-    {
-      "target_name": "test_support",
-      "sources": ["test/support/socketpair.cc"],
-      "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")"],
-      "defines": ["NAPI_VERSION=9", "NODE_ADDON_API_CPP_EXCEPTIONS"]
-    },
-    {
-      "target_name": "traffic",
-      "type": "executable",
-      "sources": ["bench/traffic/main.cc"],
-      "cflags_cc": ["-pthread"],
-      "ldflags": ["-pthread"]
-    },
-    {
-      "target_name": "micro",
-      "type": "executable",
-      "sources": ["bench/micro/main.cc", "native/wire/segment.cc", "native/io/packet_device.cc"]
     }
   ]
 }

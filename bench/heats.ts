@@ -79,7 +79,7 @@ export interface Context {
   /** Datagrams a second that straight UDP carried in this round on this profile. */
   straightRate: number;
   /** Curves of round trips, [p, µs], the last of each round. */
-  curve(name: string, points: readonly (readonly [number, number])[]): void;
+  curve: (name: string, points: readonly (readonly [number, number])[]) => void;
 }
 
 export interface Heat {

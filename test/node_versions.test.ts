@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
 
-const stackTest = fileURLToPath(new URL('stack/stack.test.js', import.meta.url));
+const stackTest = fileURLToPath(new URL('fake_tcp/stack.test.js', import.meta.url));
 
 // Node-API keeps its promise: the addon that was built once runs everywhere.
 for (const version of [20, 22, 24]) {
