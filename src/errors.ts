@@ -34,7 +34,11 @@ const OWN = {
     sentence: 'The native addon is not built',
     mend: 'run `npm run build` (it needs g++, make and python3)',
   },
-  ERR_GUISE_PROGRAM_MISSING: { sentence: 'The program `{program}` is missing', mend: '{mend}' },
+  ERR_GUISE_PROGRAM_MISSING: { sentence: 'The program `{program}` is missing', mend: 'install {package}' },
+  ERR_GUISE_NFT_MISSING: {
+    sentence: 'The program `nft` is missing',
+    mend: 'install nftables, or have the firewall left alone and set the rules by other means',
+  },
   ERR_GUISE_PROGRAM_START: {
     sentence: 'The program `{program}` cannot be started ({why})',
     mend: 'raise the limit of open files or processes, see `ulimit -a`',
@@ -46,7 +50,7 @@ const OWN = {
   },
   ERR_GUISE_FIREWALL: {
     sentence: 'nft refused the rules ({said})',
-    mend: 'run as root or with CAP_NET_ADMIN, or set the rules by other means (`--no-firewall` prints them)',
+    mend: 'run as root or with CAP_NET_ADMIN, or have the firewall left alone and set the rules by other means',
   },
   ERR_GUISE_ADDRESSES_TAKEN: { sentence: '{which} in use on this host', mend: 'give others', option: '{option}' },
   ERR_GUISE_INTERFACE_TAKEN: {

@@ -5,11 +5,8 @@ import type { Readable, Writable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { guiseError } from '../errors.js';
 
-/** Where to get them. */
-const MENDS: Record<string, string> = {
-  ip: 'install iproute2',
-  nft: 'install nftables, or use --no-firewall and set the rules by other means',
-};
+/** The package that has a program, where its name is another one. */
+const PACKAGES: Readonly<Record<string, string>> = { ip: 'iproute2' };
 
 /** A program that runs, with pipes to it. */
 export interface Started extends ChildProcess {
@@ -18,16 +15,17 @@ export interface Started extends ChildProcess {
   readonly stderr: Readable;
 }
 
-/** @throws {GuiseError} ERR_GUISE_PROGRAM_MISSING, ERR_GUISE_PROGRAM_START */
+/** @throws {GuiseError} ERR_GUISE_PROGRAM_MISSING, ERR_GUISE_NFT_MISSING, ERR_GUISE_PROGRAM_START */
 export async function start(command: string, args: readonly string[], options: SpawnOptions = {}): Promise<Started> {
   const child = spawn(command, args, { ...options, stdio: 'pipe' });
   try {
     await once(child, 'spawn');
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException;
-    throw code === 'ENOENT'
-      ? guiseError('ERR_GUISE_PROGRAM_MISSING', { program: command, mend: MENDS[command] ?? 'install it' }, cause)
-      : guiseError('ERR_GUISE_PROGRAM_START', { program: command, why: code ?? 'unknown' }, cause);
+    if (code !== 'ENOENT')
+      throw guiseError('ERR_GUISE_PROGRAM_START', { program: command, why: code ?? 'unknown' }, cause);
+    if (command === 'nft') throw guiseError('ERR_GUISE_NFT_MISSING', {}, cause);
+    throw guiseError('ERR_GUISE_PROGRAM_MISSING', { program: command, package: PACKAGES[command] ?? command }, cause);
   }
   const started = child as Started;
   started.stdin.on('error', () => {}); // its exit tells more than EPIPE
@@ -61,8 +59,8 @@ export function isRunning(child: Started): boolean {
 export async function run(command: string, args: readonly string[], input = ''): Promise<string> {
   const child = await start(command, args);
   child.stdin.end(input);
-  const [[code], output, complaint] = await Promise.all([once(child, 'close'), text(child.stdout), text(child.stderr)]);
-  if (code === 0) return output;
+  const [, output, complaint] = await Promise.all([once(child, 'close'), text(child.stdout), text(child.stderr)]);
+  if (child.exitCode === 0) return output;
   const said = complaint.trim().split('\n')[0] ?? '';
   throw guiseError('ERR_GUISE_PROGRAM_FAILED', { command: [command, ...args].join(' '), said });
 }

@@ -1,5 +1,5 @@
 /** Fake TCP connections -> UDP: each connection gets a UDP socket of its own, connected to the backend. */
-import { hasIPv6 } from '../host/tun_interface.js';
+import { hasIPv6 } from '../host/look/sysctls.js';
 import { formatEndpoint } from '../wire/endpoint.js';
 import { ConnectionLog } from '../observe/log.js';
 import type { Socket } from '../fake_tcp/socket.js';
@@ -27,7 +27,7 @@ export async function runServer(options: ServerOptions): Promise<void> {
       socket.resetAndDestroy();
     }
   };
-  const ipv6 = !options.ipv4Only && (await hasIPv6());
+  const ipv6 = !options.ipv4Only && hasIPv6();
   if (!ipv6 && !options.ipv4Only) log.info('IPv6 is off on this host: clients connect over IPv4');
   await runTunnel({
     role: 'server',

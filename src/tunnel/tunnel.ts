@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { holdAddresses } from '../host/tun_addresses.js';
-import { refuseBusyTun } from '../host/tun_interface.js';
+import { refuseTakenTun } from '../host/tun_interface.js';
 import { setUpHostNetwork } from '../host/network.js';
 import { dropPrivileges } from '../daemon/privileges.js';
 import { Stack } from '../fake_tcp/stack.js';
@@ -48,7 +48,7 @@ async function runOnce(part: Part, privileges: string): Promise<GuiseError | und
   const { role, options, port, title, family, liveness, ipv6, start } = part;
   const { log, signal, mtu } = options;
   const { tun, queues } = options;
-  if (tun) await refuseBusyTun(tun);
+  if (tun) await refuseTakenTun(tun);
   await using held = await holdAddresses({ given: options.tunAddresses, usual: options.usualAddresses, ipv6, tun });
   const { addresses } = held;
   await using stack = await Stack.open({

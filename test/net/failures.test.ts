@@ -60,8 +60,8 @@ t.test('without nft one sentence says what to install', { skip, timeout: 60_000 
   t.equal(await program.exited, 1);
   t.equal(
     program.output,
-    'guise: The program `nft` is missing: install nftables, ' +
-      'or use --no-firewall and set the rules by other means.',
+    'guise: The program `nft` is missing; install nftables, ' +
+      'or have the firewall left alone and set the rules by other means.',
   );
 });
 

@@ -34,7 +34,7 @@ t.test(
     const first = await rig.server.guise('server', args(4567));
     const main = new URL('../../server/main.js', import.meta.url).pathname;
     for (const [more, sentence] of [
-      [args(4567), /^guise: Another guise server on this host has TCP port 4567: stop it or choose another/],
+      [args(4567), /^guise: Another guise server on this host has TCP port 4567; stop it or choose another/],
       [[...args(4568), '--tun-peer', '192.168.201.2'], /^guise: 192\.168\.201\.1 or 192\.168\.201\.2 is in use/],
     ] as const) {
       const second = rig.server.start(process.execPath, [main, ...more]);

@@ -88,7 +88,7 @@ print('clone', os.strerror(ctypes.get_errno()) if child < 0 else 'works')
 print('unshare', os.strerror(ctypes.get_errno()) if libc.unshare(CLONE_NEWUSER) < 0 else 'works')`;
 
 t.test('system calls that a tunnel never makes are refused to it and to its children', async (t) => {
-  const privileges = new URL('../../src/host/privileges.js', import.meta.url).href;
+  const privileges = new URL('../../src/daemon/privileges.js', import.meta.url).href;
   const program = `
     const { spawnSync } = await import('node:child_process');
     const { dropPrivileges } = await import('${privileges}');
