@@ -1,8 +1,7 @@
 #!/usr/bin/env node
 import { usageError } from '../src/errors.js';
 import { runProgram } from '../src/daemon/run.js';
-import { runClient } from '../src/tunnel/client.js';
-import { runServer } from '../src/tunnel/server.js';
+import { runClient, runServer } from '../src/daemon/programs.js';
 import { serverOptions } from '../server/options.js';
 import { clientOptions } from './options.js';
 

@@ -1,25 +1,17 @@
 /** From a command line to an exit code: 0 done, 1 failed, 2 wrong usage. Never a stack trace. */
 import { setFlagsFromString } from 'node:v8';
 import { GuiseError, UsageError } from '../errors.js';
+import { endSignal } from './process.js';
 
 /** Runs a program until it ends or a signal asks for it; a second signal ends it at once. */
 export async function runProgram(program: (signal: AbortSignal) => Promise<void>): Promise<void> {
   // The heap stays small; without it V8 lets it grow tenfold while many connections are opened, and keeps that.
   setFlagsFromString('--optimize-for-size');
-  const controller = new AbortController();
-  for (const [signal, number] of [
-    ['SIGINT', 2],
-    ['SIGTERM', 15],
-  ] as const) {
-    process.on(signal, () => {
-      if (controller.signal.aborted) process.exit(128 + number);
-      controller.abort();
-    });
-  }
+  const signal = endSignal();
   process.on('uncaughtException', fail);
   process.on('unhandledRejection', fail);
   try {
-    await program(controller.signal);
+    await program(signal);
     process.exit(0);
   } catch (error) {
     fail(error);

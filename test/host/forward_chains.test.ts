@@ -64,6 +64,8 @@ t.test('rules of ours are known by their comment, a direction each', async (t) =
   });
   const missing = (...rules: Listing['nftables'][number][]): string[] =>
     missingDirections({ nftables: [...ruleset('oracle').nftables, ...rules] }, chain!, 'tun0');
+  t.same(missingDirections(ruleset('opened'), chain!, 'tun0'), [], 'as nft has them');
+  t.same(missingDirections(ruleset('opened'), chain!, 'tun1'), ['iifname', 'oifname']);
   t.same(missing(), ['iifname', 'oifname']);
   t.same(missing(rule('iifname', 'tun0')), ['oifname']);
   t.same(missing(rule('iifname', 'tun0'), rule('oifname', 'tun0')), []);

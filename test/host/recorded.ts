@@ -3,7 +3,8 @@
  *
  * `debian`: Debian's /etc/nftables.conf. `docker`: the rules that dockerd 24 makes at its start, by iptables-nft 1.8.9.
  * `ufw`: `ufw allow 22/tcp; ufw enable` of ufw 0.36.2. `firewalld`: firewalld 1.3.3 as installed. `oracle`: the
- * rules.v4 of Oracle's Ubuntu images, by iptables-nft. `none`: no rule at all.
+ * rules.v4 of Oracle's Ubuntu images, by iptables-nft. `opened`: its FORWARD chain, which guise has opened for tun0.
+ * `none`: no rule at all.
  */
 import { readFileSync } from 'node:fs';
 import type { Listing } from '../../src/host/look/forward_chains.js';
