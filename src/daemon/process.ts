@@ -1,5 +1,6 @@
 /** What belongs to the process and not to a tunnel of it: the signals that end it, its privileges, when it is ready. */
 import type { Log } from '../observe/log.js';
+import type { TunnelState } from '../tunnel/snapshot.js';
 import type { Tunnel } from '../tunnel/tunnel.js';
 import { dropPrivileges } from './privileges.js';
 
@@ -17,6 +18,9 @@ export function endSignal(): AbortSignal {
   }
   return controller.signal;
 }
+
+/** States of a tunnel that the process waits for before it is ready. */
+const NOT_YET: readonly TunnelState[] = ['new', 'starting', 'settingUpAgain'];
 
 export interface ProcessOptions {
   readonly log: Log;
@@ -37,7 +41,7 @@ export async function runTunnels(
   const rights = limitRights();
   let said = false;
   const onReady = (): void => {
-    if (!tunnels.every(({ state }) => state === 'running')) return;
+    if (tunnels.some(({ state }) => NOT_YET.includes(state))) return;
     if (!said) log.info(rights);
     said = true;
     log.info(`ready (pid ${process.pid})`);

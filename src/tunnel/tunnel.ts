@@ -86,7 +86,7 @@ export class Tunnel extends EventEmitter<{ ready: [] }> {
     this.ended = new Promise((resolve, reject) => {
       this.#end = (error) => (error ? reject(error) : resolve());
     });
-    this.ended.catch(() => {}); // `start` has told the first one who asked
+    this.ended.catch(() => {}); // who does not wait for it is told by `start` or `snapshot`
   }
 
   get state(): TunnelState {

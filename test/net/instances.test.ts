@@ -58,6 +58,9 @@ t.test('two clients in one process have nothing to do with each other', { skip, 
   t.equal(await lost(4568), 0, 'the other one carries on');
   t.notMatch(await rig.client.run('nft', ['list', 'ruleset']), /tun4567/, 'no rule of it is left');
   t.match((await snapshots())[0], { state: 'stopped', connections: [] });
+  await rig.client.run('ip', ['link', 'delete', 'tun4568']);
+  await clients.waitFor(/ready \(pid/, 2);
+  t.equal(await lost(4568), 0, 'and is set up again alone');
   t.equal(await clients.stop(), 0);
   t.equal(await rig.client.run('nft', ['list', 'ruleset']), '', 'no rule is left');
 });
