@@ -2,8 +2,7 @@
 import { readPart } from '../src/cli/command_line.js';
 import { answer } from '../src/cli/options.js';
 import { runProgram } from '../src/cli/run.js';
-import { runClient } from '../src/tunnel/client.js';
-import { runServer } from '../src/tunnel/server.js';
+import { runClient, runServer } from '../src/daemon/programs.js';
 import { serverOptions } from '../server/options.js';
 import { clientOptions } from './options.js';
 

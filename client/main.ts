@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { runProgram } from '../src/cli/run.js';
-import { runClient } from '../src/tunnel/client.js';
+import { runClient } from '../src/daemon/programs.js';
 import { clientOptions } from './options.js';
 
 await runProgram(

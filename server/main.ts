@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { runProgram } from '../src/cli/run.js';
-import { runServer } from '../src/tunnel/server.js';
+import { runServer } from '../src/daemon/programs.js';
 import { serverOptions } from './options.js';
 
 await runProgram(

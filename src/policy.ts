@@ -91,7 +91,10 @@ export const RECONNECT = {
   /** Milliseconds before a failed connection is tried again: doubled each time, half to one and a half of it. */
   firstWait: 250,
   longestWait: 2000,
-  /** Milliseconds after which a connection was one: a server that is full resets what it has taken, in a round trip. */
+  /**
+   * Milliseconds that a connection has to last to be replaced at once when it is lost; after less there is a wait. A
+   * server that is full resets what it has taken, in a round trip.
+   */
   stable: 1000,
   /** Milliseconds that an attempt to connect again may take: SYNs at 0, 1 and 3 s, then from another port. */
   timeout: 5000,

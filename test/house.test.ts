@@ -18,7 +18,7 @@ const FLOORS: readonly (readonly string[])[] = [
   ['src/host', 'src/observe', 'src/index.ts'],
   ['src/fake_tcp'],
   ['src/native'],
-  ['src/errors.ts', 'src/policy.ts'],
+  ['src/errors.ts', 'src/policy.ts', 'src/clock.ts'],
   ['src/wire'],
   ['native/binding'],
   ['native/plane', 'native/process', 'native/host'],

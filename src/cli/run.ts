@@ -1,5 +1,6 @@
 /** From a command line to an exit code: 0 done, 1 failed, 2 wrong usage. Never a stack trace. */
 import { setFlagsFromString } from 'node:v8';
+import { endSignal } from '../daemon/process.js';
 import { GuiseError, UsageError } from '../errors.js';
 import { sentenceFor } from './flag_advice.js';
 import type { ProgramOptions } from './options.js';
@@ -15,22 +16,13 @@ export async function runProgram<O extends ProgramOptions>(
 ): Promise<void> {
   // The heap stays small; without it V8 lets it grow tenfold while many connections are opened, and keeps that.
   setFlagsFromString('--optimize-for-size');
-  const controller = new AbortController();
-  for (const [signal, number] of [
-    ['SIGINT', 2],
-    ['SIGTERM', 15],
-  ] as const) {
-    process.on(signal, () => {
-      if (controller.signal.aborted) process.exit(128 + number);
-      controller.abort();
-    });
-  }
+  const signal = endSignal();
   let options: O | undefined;
   const failed = (error: unknown): never => fail(error, options);
   process.on('uncaughtException', failed);
   process.on('unhandledRejection', failed);
   try {
-    options = read(controller.signal);
+    options = read(signal);
     await run(options);
     process.exit(0);
   } catch (error) {

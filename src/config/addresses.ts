@@ -1,16 +1,9 @@
 /** Addresses and ports as people write them. */
-import { lookup } from 'node:dns/promises';
 import { isIP, isIPv6 } from 'node:net';
 import { domainToASCII } from 'node:url';
 import { normalAddress } from '../wire/address.js';
-import type { Endpoint } from '../wire/endpoint.js';
-import { guiseError, usageError } from '../errors.js';
-
-/** `host` is an IP address in the kernel's spelling, or a name in ASCII. */
-export interface HostPort {
-  readonly host: string;
-  readonly port: number;
-}
+import type { Endpoint, HostPort } from '../wire/endpoint.js';
+import { usageError } from '../errors.js';
 
 /** Characters: the 255 bytes of RFC 1035 §2.3.4 less the length of the first label and that of the root. */
 const LONGEST_NAME = 253;
@@ -71,21 +64,4 @@ function parseHost(text: string): string {
   const valid = labels.join('.').length <= LONGEST_NAME && labels.every((label) => LABEL.test(label));
   if (!valid || ENDS_IN_NUMBER.test(name)) throw usageError('ERR_GUISE_HOST', { text });
   return name;
-}
-
-/**
- * Resolves a host name to all of its addresses, best first, or passes an address through.
- *
- * @param family 4 or 6 for addresses of that family only
- * @throws {GuiseError} ENOTFOUND and other codes of getaddrinfo
- */
-export async function resolve({ host, port }: HostPort, family?: 4 | 6): Promise<[Endpoint, ...Endpoint[]]> {
-  try {
-    const found = await lookup(host, { all: true, ...(family === undefined ? {} : { family }) });
-    return found.map(({ address }) => ({ address: normalAddress(address), port })) as [Endpoint, ...Endpoint[]];
-  } catch (cause) {
-    const { code = 'ENOTFOUND' } = cause as NodeJS.ErrnoException;
-    const what = family === undefined ? 'address' : `IPv${family} address`;
-    throw guiseError('ERR_GUISE_NAME', { what, host, why: code }, cause);
-  }
 }

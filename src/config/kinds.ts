@@ -3,8 +3,8 @@
  * settings has, where numbers and yes or no are values already. Pure.
  */
 import { isIPv4, isIPv6 } from 'node:net';
-import { formatEndpoint, type Endpoint } from '../wire/endpoint.js';
-import { parseAddress, parseEndpoint, parseHostPort, parsePort, type HostPort } from './addresses.js';
+import { formatEndpoint, type Endpoint, type HostPort } from '../wire/endpoint.js';
+import { parseAddress, parseEndpoint, parseHostPort, parsePort } from './addresses.js';
 
 export interface Kind<T> {
   /** How it is written, for help: HOST:PORT, 1 to 64. Empty for yes or no. */

@@ -3,13 +3,7 @@ import { spawn, type ChildProcess, type SpawnOptions } from 'node:child_process'
 import { once } from 'node:events';
 import type { Readable, Writable } from 'node:stream';
 import { text } from 'node:stream/consumers';
-import { guiseError } from '../errors.js';
-
-/** Where to get them. */
-const MENDS: Record<string, string> = {
-  ip: 'install iproute2',
-  nft: 'install nftables, or use --no-firewall and set the rules by other means',
-};
+import { guiseError, programMissing } from '../errors.js';
 
 /** A program that runs, with pipes to it. */
 export interface Started extends ChildProcess {
@@ -25,9 +19,8 @@ export async function start(command: string, args: readonly string[], options: S
     await once(child, 'spawn');
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException;
-    throw code === 'ENOENT'
-      ? guiseError('ERR_GUISE_PROGRAM_MISSING', { program: command, mend: MENDS[command] ?? 'install it' }, cause)
-      : guiseError('ERR_GUISE_PROGRAM_START', { program: command, why: code ?? 'unknown' }, cause);
+    if (code === 'ENOENT') throw programMissing(command, cause);
+    throw guiseError('ERR_GUISE_PROGRAM_START', { program: command, why: code ?? 'unknown' }, cause);
   }
   const started = child as Started;
   started.stdin.on('error', () => {}); // its exit tells more than EPIPE
@@ -61,8 +54,8 @@ export function isRunning(child: Started): boolean {
 export async function run(command: string, args: readonly string[], input = ''): Promise<string> {
   const child = await start(command, args);
   child.stdin.end(input);
-  const [[code], output, complaint] = await Promise.all([once(child, 'close'), text(child.stdout), text(child.stderr)]);
-  if (code === 0) return output;
+  const [, output, complaint] = await Promise.all([once(child, 'close'), text(child.stdout), text(child.stderr)]);
+  if (child.exitCode === 0) return output;
   const said = complaint.trim().split('\n')[0] ?? '';
   throw guiseError('ERR_GUISE_PROGRAM_FAILED', { command: [command, ...args].join(' '), said });
 }

@@ -1,45 +1,51 @@
-/** The rules that a tunnel needs: a table of its own, and a way through the chains of others, who reload theirs. */
+/**
+ * The rules that a tunnel needs: a table of its own, which the kernel removes with its owner, and a way through the
+ * chains of others, which the undo list removes. Others reload theirs: then the way is made again.
+ */
 import { rulesetGeneration } from '../native/process.js';
+import { HOST } from '../policy.js';
 import { run } from './command.js';
 import { rules, tableName, type FirewallOptions } from './firewall_rules.js';
-import { quote, type Janitor } from './janitor.js';
-import type { Kept } from './keeper.js';
+import {
+  closedForwardChains,
+  markOf,
+  missingDirections,
+  readForwardChains,
+  type Chain,
+  type Direction,
+} from './look/forward_chains.js';
 import { OwnedTable } from './owned_table.js';
-import { HOST } from '../policy.js';
+import { TimeShare } from './time_share.js';
+import { quote, type UndoList } from './undo_list.js';
+import type { HostPart } from './upkeep.js';
 
-/** A rule that stops what comes to it: firewalld, and iptables as Red Hat and Oracle set it up, accept by policy. */
-const LAST_RULE_STOPS = /^\s*(counter packets \d+ bytes \d+ )?(drop|reject( with .*)?)( comment ".*")?$/m;
-
-export class Firewall implements Kept {
+export class Firewall implements HostPart {
   readonly #options: FirewallOptions;
-  readonly #janitor: Janitor;
+  readonly #undoList: UndoList;
+  readonly #looking = new TimeShare(HOST.firewallShare, HOST.firewallAhead);
   #table: OwnedTable | undefined;
   /** Chains of others that had rules for us. */
   readonly #opened = new Set<string>();
   #generation = -1;
-  #lookedAt = 0;
-  #spent = 0;
 
-  /** @param janitor removes the rules in the chains of others */
-  constructor(options: FirewallOptions, janitor: Janitor) {
+  /** @param undoList removes the rules in the chains of others */
+  constructor(options: FirewallOptions, undoList: UndoList) {
     this.#options = options;
-    this.#janitor = janitor;
+    this.#undoList = undoList;
   }
 
   async ensure(): Promise<string[]> {
     const done = this.#table?.held ? [] : [await this.#createTable()];
     const generation = rulesetGeneration();
     if (generation >= 0 && generation === this.#generation) return done;
-    const now = performance.now();
-    this.#spent = Math.max(0, this.#spent - (now - this.#lookedAt) * HOST.firewallShare);
-    this.#lookedAt = now;
-    if (this.#spent > HOST.firewallAhead) return done;
-    for (const chain of await forwardChains()) {
-      const present = await run('nft', ['list', 'chain', chain.family, chain.table, chain.name]);
-      if (chain.policy === 'drop' || LAST_RULE_STOPS.test(present)) done.push(...(await this.#open(chain, present)));
+    const begin = performance.now();
+    if (!this.#looking.isLeft(begin)) return done;
+    const listing = await readForwardChains();
+    for (const chain of closedForwardChains(listing)) {
+      done.push(...(await this.#open(chain, missingDirections(listing, chain, this.#options.tun))));
     }
     this.#generation = generation;
-    this.#spent += performance.now() - now;
+    this.#looking.spend(performance.now() - begin);
     return done;
   }
 
@@ -55,38 +61,19 @@ export class Firewall implements Kept {
     return `firewall: ${nat}, in an nftables table that goes with this process${again}`;
   }
 
-  /** A chain of ours cannot overrule a drop in somebody else's (Docker, ufw); rules in front of theirs do. */
-  async #open({ family, table, name }: Chain, present: string): Promise<string[]> {
-    const { tun } = this.#options;
-    const mark = `comment "guise ${tun}"`;
-    const chain = `${family} ${table} ${name}`;
-    const missing = ['iifname', 'oifname']
-      .map((direction) => `${direction} "${tun}" accept ${mark}`)
-      .filter((rule) => !present.includes(rule));
+  /** Puts the rules that a chain of somebody else's misses in front of its own. */
+  async #open({ family, table, name }: Chain, missing: readonly Direction[]): Promise<string[]> {
     if (missing.length === 0) return [];
+    const { tun } = this.#options;
+    const mark = `comment "${markOf(tun)}"`;
+    const chain = `${family} ${table} ${name}`;
     const again = this.#opened.has(chain) ? ' again: the rules for it were gone' : '';
-    if (!again) await this.#janitor.add(removal(chain, mark));
+    if (!again) await this.#undoList.add(removal(chain, mark));
     this.#opened.add(chain);
-    await run('nft', ['-f', '-'], missing.map((rule) => `insert rule ${chain} ${rule}\n`).join(''));
+    const insertions = missing.map((direction) => `insert rule ${chain} ${direction} "${tun}" accept ${mark}\n`);
+    await run('nft', ['-f', '-'], insertions.join(''));
     return [`firewall: let ${tun} through ${chain}${again}`];
   }
-}
-
-interface Chain {
-  family: string;
-  table: string;
-  name: string;
-  type?: string;
-  hook?: string;
-  policy?: string;
-}
-
-/** The chains that may stop what is forwarded. */
-async function forwardChains(): Promise<Chain[]> {
-  const listing = JSON.parse(await run('nft', ['-j', 'list', 'chains'])) as { nftables: { chain?: Chain }[] };
-  return listing.nftables
-    .flatMap(({ chain }) => (chain ? [chain] : []))
-    .filter(({ hook, type }) => hook === 'forward' && type === 'filter');
 }
 
 /** Removes the marked rules of a chain. By their mark: a table that is made anew gives the same handles again. */

@@ -1,8 +1,8 @@
 /** Lets the kernel forward between the TUN and the network; what was is put back when no guise needs it any more. */
-import { readFileSync } from 'node:fs';
 import { guiseError } from '../errors.js';
-import { Guard } from './guard.js';
-import type { Kept } from './keeper.js';
+import { isOn, sysctlPath } from './look/sysctls.js';
+import { UndoChild } from './undo_child.js';
+import type { HostPart } from './upkeep.js';
 
 /**
  * Those guises for which a sysctl was switched on share a lock on its file, which is another one in each network
@@ -20,21 +20,21 @@ read -r end
 flock -u 9
 flock -n 9 || { sleep 0.2; flock -n 9; } && echo 0 >"$1"`;
 
-export class Forwarding implements Kept {
+export class Forwarding implements HostPart {
   readonly #sysctls: readonly string[];
-  readonly #guards = new Map<string, Guard>();
+  readonly #children = new Map<string, UndoChild>();
 
   constructor(ipv6: boolean) {
     this.#sysctls = ['net.ipv4.ip_forward', ...(ipv6 ? ['net.ipv6.conf.all.forwarding'] : [])];
   }
 
   async ensure(): Promise<string[]> {
-    const first = this.#guards.size === 0;
+    const first = this.#children.size === 0;
     const switched: string[] = [];
     for (const sysctl of this.#sysctls) {
-      const guard = this.#guards.get(sysctl);
-      if (guard && isOn(sysctl)) continue;
-      await guard?.[Symbol.asyncDispose]();
+      const child = this.#children.get(sysctl);
+      if (child && isOn(sysctl)) continue;
+      await child?.[Symbol.asyncDispose]();
       if (await this.#switchOn(sysctl)) switched.push(sysctl);
     }
     if (switched.length === 0) return first ? ['forwarding: was on'] : [];
@@ -42,24 +42,15 @@ export class Forwarding implements Kept {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const guard of this.#guards.values()) await guard[Symbol.asyncDispose]();
+    for (const child of this.#children.values()) await child[Symbol.asyncDispose]();
   }
 
   /** Whether it was off. */
   async #switchOn(sysctl: string): Promise<boolean> {
-    const guard = await Guard.start(HOLD, pathOf(sysctl));
-    this.#guards.set(sysctl, guard);
-    const answer = await guard.answer();
+    const child = await UndoChild.start(HOLD, sysctlPath(sysctl));
+    this.#children.set(sysctl, child);
+    const answer = await child.answer();
     if (answer !== '') return answer === 'switched';
     throw guiseError('ERR_GUISE_FORWARDING', { sysctl });
   }
-}
-
-function pathOf(sysctl: string): string {
-  return `/proc/sys/${sysctl.replaceAll('.', '/')}`;
-}
-
-/** The file is none on a disk: reading it takes no time. */
-function isOn(sysctl: string): boolean {
-  return readFileSync(pathOf(sysctl), 'utf8').trim() !== '0';
 }

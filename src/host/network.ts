@@ -1,13 +1,24 @@
-/** Everything that a tunnel needs of the host's network: kept so, and undone when disposed or when the process dies. */
-import { readFile } from 'node:fs/promises';
-import { guiseError, systemError } from '../errors.js';
-import { claim } from './claim.js';
+/**
+ * Everything that a tunnel needs of the host's network: kept so, and undone when disposed or when the process dies.
+ *
+ * | what is set up                              | who undoes it when the process dies                              |
+ * |---------------------------------------------|------------------------------------------------------------------|
+ * | TUN interface, its addresses, MTU and state | the kernel, with the interface's descriptor                      |
+ * | addresses and port held against others      | the kernel, with the socket of a name lock (name_lock.ts)        |
+ * | forwarding (forwarding.ts)                  | an undo child for each sysctl (undo_child.ts), the last tunnel's |
+ * | NAT in a table of ours (owned_table.ts)     | the kernel, with the child that owns the table                   |
+ * | rules in the chains of others (firewall.ts) | the undo list (undo_list.ts)                                     |
+ *
+ * `look/` reads what is there, and changes nothing.
+ */
+import { Disposables } from './disposables.js';
 import { Firewall } from './firewall.js';
 import { rules, type FirewallOptions } from './firewall_rules.js';
 import { Forwarding } from './forwarding.js';
-import { Janitor } from './janitor.js';
-import { Keeper, type Kept } from './keeper.js';
+import { holdServerPort } from './server_port.js';
 import { configureTun, type TunAddresses } from './tun_interface.js';
+import { UndoList } from './undo_list.js';
+import { Upkeep, type HostPart } from './upkeep.js';
 
 export interface HostNetworkOptions {
   readonly role: 'client' | 'server';
@@ -30,24 +41,21 @@ export interface HostNetwork extends AsyncDisposable {
  * that NAT would cut off */
 export async function setUpHostNetwork(options: HostNetworkOptions): Promise<HostNetwork> {
   const { tun, addresses, mtu, port, warn } = options;
-  const claimed = port === undefined ? [] : await claimPort(port, options.firewall);
-  const janitor = new Janitor();
-  const kept: Kept[] = [new Forwarding(addresses.peer6 !== undefined)];
-  if (options.firewall) kept.push(new Firewall(firewallOptions(options), janitor));
-  const undo: AsyncDisposable[] = [...claimed, janitor, ...kept];
-  const dispose = async (): Promise<void> => {
-    for (const each of undo.splice(0).reverse()) await each[Symbol.asyncDispose]();
-  };
+  const opened = new Disposables();
   try {
+    if (port !== undefined) opened.use(await holdServerPort(port, options.firewall));
+    const undoList = opened.use(new UndoList());
+    const parts: HostPart[] = [opened.use(new Forwarding(addresses.peer6 !== undefined))];
+    if (options.firewall) parts.push(opened.use(new Firewall(firewallOptions(options), undoList)));
     await configureTun(tun, addresses, mtu);
     const { local4, peer4, local6, peer6 } = addresses;
     const done = [`interface ${tun}: ${local4} -> ${peer4}${local6 ? `, ${local6} -> ${peer6}` : ''}, MTU ${mtu}`];
-    for (const part of kept) done.push(...(await part.ensure()));
-    undo.push(new Keeper(kept, warn));
+    for (const part of parts) done.push(...(await part.ensure()));
+    opened.use(new Upkeep(parts, warn));
     if (!options.firewall) done.push(...neededRules(options));
-    return { done, [Symbol.asyncDispose]: dispose };
+    return { done, [Symbol.asyncDispose]: () => opened[Symbol.asyncDispose]() };
   } catch (error) {
-    await dispose();
+    await opened[Symbol.asyncDispose]();
     throw error;
   }
 }
@@ -58,27 +66,4 @@ function firewallOptions({ role, tun, addresses: { peer4, peer6 }, port }: HostN
 
 function neededRules(options: HostNetworkOptions): string[] {
   return ['firewall: left alone; these rules are needed (nft -f):', ...rules(firewallOptions(options)).split('\n')];
-}
-
-/** Rules of one's own may well lead one port to two servers, by address. */
-async function claimPort(port: number, firewall: boolean): Promise<AsyncDisposable[]> {
-  await refusePortInUse(port);
-  if (!firewall) return [];
-  const claimed = await claim(`TCP port ${port}`);
-  if (claimed) return [claimed];
-  throw guiseError('ERR_GUISE_PORT_TAKEN', { port });
-}
-
-/** A listening TCP socket shows in /proc/net/tcp as state 0A, its port in hexadecimal. */
-async function refusePortInUse(port: number): Promise<void> {
-  const wanted = port.toString(16).toUpperCase().padStart(4, '0');
-  for (const path of ['/proc/net/tcp', '/proc/net/tcp6']) {
-    const lines = (await readFile(path, 'utf8').catch(() => '')).split('\n').slice(1);
-    for (const line of lines) {
-      const [, local, , state] = line.trim().split(/\s+/);
-      if (state === '0A' && local?.endsWith(`:${wanted}`)) {
-        throw systemError('EADDRINUSE', 'listen', { address: '0.0.0.0', port });
-      }
-    }
-  }
 }

@@ -1,7 +1,8 @@
 /** The log: pino, as lines of text for people and journald, or as JSON. On stderr, so that nothing mixes with output. */
 import { pino, type Logger } from 'pino';
-import { RateLimit } from '../fake_tcp/rate_limit.js';
 import { build } from 'pino-pretty';
+import { SYSTEM_CLOCK, type Clock } from '../clock.js';
+import { RateLimit } from '../fake_tcp/rate_limit.js';
 import { OBSERVE } from '../policy.js';
 
 export type Log = Logger;
@@ -10,18 +11,20 @@ export const LOG_FORMATS = ['text', 'json'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 export type LogFormat = (typeof LOG_FORMATS)[number];
 
-/** What happens to connections, a line each, as many as somebody can read; left out ones are counted. */
+/** What happens to connections, a line each, as many as somebody can read; those left out are counted. */
 export class ConnectionLog {
-  readonly #log: Log;
+  readonly #log: Pick<Log, 'info' | 'warn' | 'error'>;
+  readonly #clock: Pick<Clock, 'now'>;
   readonly #limit = new RateLimit(OBSERVE.connectionLines);
   #leftOut = 0;
 
-  constructor(log: Log) {
+  constructor(log: Pick<Log, 'info' | 'warn' | 'error'>, clock: Pick<Clock, 'now'> = SYSTEM_CLOCK) {
     this.#log = log;
+    this.#clock = clock;
   }
 
   say(level: 'info' | 'warn' | 'error', sentence: string): void {
-    if (!this.#limit.take(performance.now())) {
+    if (!this.#limit.take(this.#clock.now())) {
       this.#leftOut++;
       return;
     }

@@ -1,14 +1,15 @@
-/** Carries one application on one connection after the other, until one is closed in order. */
-import { setTimeout as delay } from 'node:timers/promises';
-import { formatEndpoint } from '../wire/endpoint.js';
-import type { UdpApplication } from '../native/types.js';
-import type { ConnectionLog } from '../observe/log.js';
+/** Carries one application on one connection after the other, as `reconnect` decides. */
+import type { Clock } from '../clock.js';
 import type { Socket } from '../fake_tcp/socket.js';
 import type { Stack } from '../fake_tcp/stack.js';
 import type { UdpListener } from '../fake_tcp/udp_listener.js';
+import type { UdpApplication } from '../native/types.js';
+import type { ConnectionLog } from '../observe/log.js';
+import { formatEndpoint } from '../wire/endpoint.js';
 import type { ClientOptions } from './options.js';
+import { NOT_STARTED, reconnect, type ReconnectAction, type ReconnectEvent, type ReconnectState } from './reconnect.js';
 import type { Remote } from './remote.js';
-import { RECONNECT } from '../policy.js';
+import type { ConnectionSnapshot, Totals } from './snapshot.js';
 
 /** What the carriers of a client share. */
 export interface CarrierContext {
@@ -17,121 +18,174 @@ export interface CarrierContext {
   readonly remote: Remote;
   readonly options: ClientOptions;
   readonly log: ConnectionLog;
-  /** Aborts with the stack. */
-  readonly signal: AbortSignal;
+  readonly totals: Totals;
+  readonly clock: Clock;
 }
 
 export class Carrier {
   readonly #context: CarrierContext;
   readonly #application: UdpApplication;
   readonly #onEnd: () => void;
-  /** The connection that carries, if there is one. */
-  #socket: Socket | undefined;
-  #connectedAt = 0;
-  /** When the last one was lost, or the first could not be had. */
-  #failedAt: number | undefined;
-  /** Before the next attempt. */
-  #wait = 0;
-  #moving = false;
+  /** By number: the one that carries, those that were replaced, one that is to be taken. */
+  readonly #sockets = new Map<number, Socket>();
+  #state = NOT_STARTED;
+  /** When the connection that carries was opened; while there is none, since when. */
+  #since: number;
 
   /** @param onEnd called when nothing carries the application any more, and its next datagram makes it new */
   constructor(context: CarrierContext, application: UdpApplication, onEnd: () => void) {
     this.#context = context;
     this.#application = application;
     this.#onEnd = onEnd;
+    this.#since = context.clock.now();
   }
 
   start(): void {
-    void this.#open();
+    this.#tell({ type: 'start' });
   }
 
-  /** Goes over to another address, with the old connection open until the new one is, if the old address is no more. */
-  async follow(): Promise<void> {
-    const old = this.#socket;
-    if (!old || this.#moving || !this.#context.remote.hasLost(old.remoteAddress)) return;
-    this.#moving = true;
-    const next = await this.#connect().catch(() => undefined); // the next look-up tries again
-    this.#moving = false;
-    if (!next) return;
-    if (this.#socket !== old) {
-      next.resetAndDestroy();
-      return;
-    } // the old one has ended meanwhile
-    old.unsplice();
-    this.#take(next, ', where the name leads now');
-    await delay(RECONNECT.drain, undefined, { ref: false });
-    await old.close();
+  /** Goes over to another address if the name does not lead to that of the connection any more. */
+  follow(): void {
+    const socket = this.#current;
+    if (socket && this.#context.remote.hasLost(socket.remoteAddress)) this.#tell({ type: 'moved' });
   }
 
-  /** Connects, again and again until none could be had for as long as one may be idle. */
-  async #open(): Promise<void> {
-    const {
-      options: { idleTimeout },
-      signal,
-    } = this.#context;
-    while (!signal.aborted) {
-      if (this.#wait > 0) await delay(this.#wait * (0.5 + Math.random()), undefined, { ref: false });
-      try {
-        this.#take(await this.#connect());
+  /** Opens nothing any more; the connections are the stack's to close. */
+  stop(): void {
+    this.#tell({ type: 'stop' });
+  }
+
+  snapshot(): ConnectionSnapshot {
+    const socket = this.#current;
+    const common = {
+      age: this.#context.clock.now() - this.#since,
+      application: formatEndpoint(this.#application.remote),
+    };
+    if (!socket) return { ...common, state: this.#state.phase === 'waiting' ? 'waiting' : 'connecting' };
+    return { ...common, state: 'open', ...ofSocket(socket) };
+  }
+
+  get #current(): Socket | undefined {
+    return this.#state.phase === 'carrying' ? this.#sockets.get(this.#state.current) : undefined;
+  }
+
+  #tell(event: ReconnectEvent): void {
+    const { idleTimeout, connectTimeout } = this.#context.options;
+    const now = this.#context.clock.now();
+    const before = this.#state;
+    const { state, actions } = reconnect(before, event, { now, random: Math.random(), idleTimeout, connectTimeout });
+    this.#state = state;
+    if (isOpen(before) !== isOpen(state) || before.connectedAt !== state.connectedAt) this.#since = now;
+    for (const action of actions) this.#do(action);
+  }
+
+  #do(action: ReconnectAction): void {
+    switch (action.type) {
+      case 'wait':
+        void this.#wait(action.milliseconds);
         return;
-      } catch (error) {
-        if (signal.aborted) break;
-        this.#say('warn', `: ${(error as Error).message}`);
-        this.#failedAt ??= performance.now();
-        if (performance.now() - this.#failedAt > idleTimeout) break;
-        this.#waitLonger();
-      }
+      case 'connect':
+        void this.#connect(action.connection, action.timeout);
+        return;
+      case 'carry':
+        this.#carry(action.connection, action.moved);
+        return;
+      case 'release':
+        this.#sockets.get(action.connection)?.unsplice();
+        return;
+      case 'reset':
+        this.#sockets.get(action.connection)?.resetAndDestroy();
+        this.#sockets.delete(action.connection);
+        return;
+      case 'close':
+        void this.#close(action.connection, action.after);
+        return;
+      case 'end':
+        if (action.forget) this.#context.udp.drop(this.#application);
+        this.#onEnd();
+        return;
     }
-    this.#context.udp.drop(this.#application);
-    this.#onEnd();
   }
 
-  #connect(): Promise<Socket> {
-    const {
-      stack,
-      remote,
-      options: { profile, connectTimeout },
-    } = this.#context;
-    const again = this.#socket !== undefined || this.#failedAt !== undefined;
-    const timeout = again ? Math.min(connectTimeout, RECONNECT.timeout) : connectTimeout;
-    return remote.connect(stack, { profile, timeout, worker: this.#application.worker });
+  async #wait(milliseconds: number): Promise<void> {
+    if (await this.#context.clock.wait(milliseconds)) this.#tell({ type: 'waited' });
   }
 
-  #take(socket: Socket, why = ''): void {
-    const { handshakePacket } = this.#context.options;
+  async #connect(connection: number, timeout: number): Promise<void> {
+    const { stack, remote, options } = this.#context;
+    try {
+      const { worker } = this.#application;
+      const socket = await remote.connect(stack, { profile: options.profile, timeout, worker });
+      this.#sockets.set(connection, socket);
+    } catch (error) {
+      const { phase, current } = this.#state;
+      // That of a move is no news: the old connection carries on.
+      if (phase === 'connecting' && connection === current) this.#say('warn', `: ${(error as Error).message}`);
+      this.#tell({ type: 'failed', connection });
+      return;
+    }
+    this.#tell({ type: 'connected', connection });
+  }
+
+  #carry(connection: number, moved: boolean): void {
+    const socket = this.#sockets.get(connection)!;
+    const { options, totals } = this.#context;
     const kind = socket.profile === 'phantun' ? ', to a phantun server' : '';
-    this.#say('info', ` connected from port ${socket.localPort}${kind}${why}`);
-    this.#socket = socket;
-    this.#connectedAt = performance.now();
-    socket.on('error', (error) => this.#onError(socket, error));
-    socket.on('close', () => this.#onClose(socket));
-    if (handshakePacket) socket.send(handshakePacket);
-    socket.spliceApplication(this.#application);
+    this.#say('info', ` connected from port ${socket.localPort}${kind}${moved ? ', where the name leads now' : ''}`);
+    if (moved) totals.countReconnect('moved');
+    socket.on('error', (error) => this.#onError(connection, error));
+    socket.on('close', () => this.#onClose(connection, socket));
+    try {
+      if (options.handshakePacket) socket.send(options.handshakePacket);
+      socket.spliceApplication(this.#application);
+    } catch (error) {
+      // One of the two has ended in between.
+      this.#say('warn', `: ${(error as Error).message}`);
+      this.#tell({ type: 'unfit', connection });
+      socket.resetAndDestroy();
+    }
   }
 
-  #onError(socket: Socket, error: Error): void {
-    if (socket !== this.#socket) return;
-    this.#socket = undefined;
-    this.#failedAt = performance.now();
-    if (this.#failedAt - this.#connectedAt < RECONNECT.stable) this.#waitLonger();
-    else this.#wait = 0;
-    this.#say('warn', `: ${error.message} Connecting again.`);
-    void this.#open();
+  async #close(connection: number, after: number): Promise<void> {
+    await this.#context.clock.wait(after);
+    await this.#sockets.get(connection)?.close();
   }
 
-  #waitLonger(): void {
-    this.#wait = Math.max(RECONNECT.firstWait, Math.min(RECONNECT.longestWait, 2 * this.#wait));
+  #onError(connection: number, error: Error): void {
+    if (this.#isCurrent(connection) && !this.#state.stopped) {
+      this.#say('warn', `: ${error.message} Connecting again.`);
+      this.#context.totals.countReconnect((error as NodeJS.ErrnoException).code ?? 'unknown');
+    }
+    this.#tell({ type: 'lost', connection });
   }
 
   /** After an error too. */
-  #onClose(socket: Socket): void {
-    if (socket !== this.#socket) return;
-    this.#socket = undefined;
-    this.#say('info', ' closed');
-    this.#onEnd();
+  #onClose(connection: number, socket: Socket): void {
+    this.#context.totals.addTraffic(socket.counters);
+    this.#sockets.delete(connection);
+    if (this.#isCurrent(connection)) this.#say('info', ' closed');
+    this.#tell({ type: 'closed', connection });
+  }
+
+  #isCurrent(connection: number): boolean {
+    return this.#state.phase === 'carrying' && this.#state.current === connection;
   }
 
   #say(level: 'info' | 'warn', what: string): void {
     this.#context.log.say(level, `${formatEndpoint(this.#application.remote)}${what}`);
   }
+}
+
+/** What client and server tell of a connection alike. */
+export function ofSocket(socket: Socket): Omit<ConnectionSnapshot, 'state' | 'age'> {
+  return {
+    local: formatEndpoint({ address: socket.localAddress, port: socket.localPort }),
+    remote: formatEndpoint({ address: socket.remoteAddress, port: socket.remotePort }),
+    profile: socket.profile,
+    counters: socket.counters,
+  };
+}
+
+function isOpen({ phase }: ReconnectState): boolean {
+  return phase === 'carrying';
 }

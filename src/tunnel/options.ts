@@ -1,11 +1,12 @@
-import type { HostPort } from '../config/addresses.js';
-import type { Endpoint } from '../wire/endpoint.js';
 import type { TunAddresses } from '../host/tun_interface.js';
 import type { Log } from '../observe/log.js';
+import type { Endpoint, HostPort } from '../wire/endpoint.js';
 import type { Profile } from '../wire/profile.js';
 
 /** What client and server have in common. Times in milliseconds, sizes in bytes. */
 export interface TunnelOptions {
+  /** What the tunnel is called among others; its role if left out. */
+  readonly name?: string;
   readonly remote: HostPort;
   /** Name of the TUN interface; the kernel picks one if left out. */
   readonly tun?: string;
@@ -24,17 +25,17 @@ export interface TunnelOptions {
   readonly firewall: boolean;
   readonly mtu: number;
   readonly log: Log;
-  /** Ends the tunnel: every connection is closed and every rule undone. */
-  readonly signal: AbortSignal;
+  /** Stops the tunnel: every connection is closed and every rule undone. */
+  readonly signal?: AbortSignal;
 }
 
 export interface ClientOptions extends TunnelOptions {
   /** UDP address that applications send to. */
   readonly local: Endpoint;
   readonly connectTimeout: number;
-  /** A connection without traffic is probed so often, so that routers keep it. */
+  /** A connection without traffic is probed after this time, so that routers keep it. */
   readonly keepalive: number;
-  /** A server that is sent datagrams and says nothing for so long is probed, and given up soon after. */
+  /** A server that is sent datagrams and says nothing for this time is probed, and given up soon after. */
   readonly deadAfter: number;
   readonly profile: Profile | 'auto';
 }

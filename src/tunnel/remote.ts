@@ -1,34 +1,55 @@
-/** What --remote names: addresses that may change, and ways to reach one of them. */
+/** What the remote name of a tunnel leads to: addresses that may change, and ways to reach one of them. */
 import { isIP } from 'node:net';
-import { setTimeout as delay } from 'node:timers/promises';
-import { resolve, type HostPort } from '../config/addresses.js';
-import type { Endpoint } from '../wire/endpoint.js';
-import type { Socket } from '../fake_tcp/socket.js';
+import { SYSTEM_CLOCK, type Clock } from '../clock.js';
+import { resolve } from './resolve.js';
 import type { ConnectOptions } from '../fake_tcp/options.js';
-import type { Stack } from '../fake_tcp/stack.js';
+import type { Socket } from '../fake_tcp/socket.js';
 import { NAMES } from '../policy.js';
+import type { Endpoint, HostPort } from '../wire/endpoint.js';
 
 type Endpoints = readonly [Endpoint, ...Endpoint[]];
+
+/** Finds the addresses of a name, best first; rejects with a GuiseError when there is none. */
+export type LookUp = (name: HostPort, family?: 4 | 6) => Promise<Endpoints>;
+
+/** Opens a connection: a Stack. */
+export interface ConnectionSource {
+  connect(options: ConnectOptions): Promise<Socket>;
+}
+
+export interface RemoteOptions {
+  readonly name: HostPort;
+  /** Addresses of this family only. */
+  readonly family?: 4 | 6 | undefined;
+  /** Default: the system's resolver. */
+  readonly lookUp?: LookUp | undefined;
+  readonly clock?: Clock | undefined;
+}
 
 export class Remote {
   readonly #name: HostPort;
   readonly #family: 4 | 6 | undefined;
+  readonly #lookUp: LookUp;
+  readonly #clock: Clock;
   #known: Endpoints;
   /** What the look-up before the last came with. */
   #before: Endpoints;
-  #askedAt = performance.now();
-  #lookUp: Promise<void> | undefined;
+  #askedAt: number;
+  #asking: Promise<void> | undefined;
 
-  private constructor(name: HostPort, family: 4 | 6 | undefined, known: Endpoints) {
+  private constructor({ name, family, lookUp = resolve, clock = SYSTEM_CLOCK }: RemoteOptions, known: Endpoints) {
     this.#name = name;
     this.#family = family;
+    this.#lookUp = lookUp;
+    this.#clock = clock;
     this.#known = known;
     this.#before = known;
+    this.#askedAt = clock.now();
   }
 
   /** @throws {GuiseError} when the name has no address */
-  static async resolve(name: HostPort, family?: 4 | 6): Promise<Remote> {
-    return new Remote(name, family, await resolve(name, family));
+  static async resolve(options: RemoteOptions): Promise<Remote> {
+    return new Remote(options, await (options.lookUp ?? resolve)(options.name, options.family));
   }
 
   /** The addresses as last resolved. */
@@ -38,8 +59,8 @@ export class Remote {
 
   /** The addresses, resolved again if that was a while ago; the old ones when the resolver fails or takes long. */
   async fresh(): Promise<Endpoints> {
-    if (performance.now() - this.#askedAt > NAMES.fresh) void this.#resolve();
-    if (this.#lookUp) await Promise.race([this.#lookUp, delay(NAMES.patience, undefined, { ref: false })]);
+    if (this.#clock.now() - this.#askedAt > NAMES.fresh) void this.#ask();
+    if (this.#asking) await Promise.race([this.#asking, this.#clock.wait(NAMES.patience)]);
     return this.#known;
   }
 
@@ -54,8 +75,8 @@ export class Remote {
     onLookUp: () => void;
   }): Promise<void> {
     if (isIP(this.#name.host)) return;
-    while (await delay(interval, true, { signal, ref: false }).catch(() => false)) {
-      await this.#resolve();
+    while (await this.#clock.wait(interval, signal)) {
+      await this.#ask();
       onLookUp();
     }
   }
@@ -65,55 +86,57 @@ export class Remote {
     return ![...this.#before, ...this.#known].some((each) => each.address === address);
   }
 
-  /** Opens a connection to the first address that answers. */
-  async connect(stack: Stack, options: Omit<ConnectOptions, 'address' | 'port'>): Promise<Socket> {
-    return connectAny(stack, await this.fresh(), options);
+  /**
+   * Opens a connection to the first address that answers: each next one is tried as soon as those before have failed,
+   * or beside them after a while.
+   *
+   * @throws {GuiseError} of the best address when none answers
+   */
+  async connect(source: ConnectionSource, options: Omit<ConnectOptions, 'address' | 'port'>): Promise<Socket> {
+    const endpoints = await this.fresh();
+    if (endpoints.length === 1) return source.connect({ ...endpoints[0], ...options });
+    const others = new AbortController();
+    const signal = AbortSignal.any([others.signal, ...(options.signal ? [options.signal] : [])]);
+    const attempts: Promise<Socket>[] = [];
+    for (const [index, endpoint] of endpoints.entries()) {
+      const turn = Promise.race([failure(attempts[index - 1]), this.#clock.wait(NAMES.headStart * index, signal)]);
+      const attempt = async (): Promise<Socket> => {
+        await turn;
+        signal.throwIfAborted();
+        return source.connect({ ...endpoint, ...options, signal });
+      };
+      attempts.push(attempt());
+    }
+    try {
+      const socket = await Promise.any(attempts);
+      others.abort();
+      for (const attempt of attempts) {
+        attempt.then(
+          (each) => each === socket || each.resetAndDestroy(),
+          () => {},
+        );
+      }
+      return socket;
+    } catch (error) {
+      throw (error as AggregateError).errors[0];
+    }
   }
 
-  #resolve(): Promise<void> {
-    this.#lookUp ??= (async () => {
-      this.#askedAt = performance.now();
-      const found = await resolve(this.#name, this.#family).catch(() => undefined);
+  #ask(): Promise<void> {
+    this.#asking ??= (async () => {
+      this.#askedAt = this.#clock.now();
+      const found = await this.#lookUp(this.#name, this.#family).catch(() => undefined);
       if (found) [this.#before, this.#known] = [this.#known, found];
-      this.#lookUp = undefined;
+      this.#asking = undefined;
     })();
-    return this.#lookUp;
+    return this.#asking;
   }
 }
 
-async function connectAny(
-  stack: Stack,
-  endpoints: Endpoints,
-  options: Omit<ConnectOptions, 'address' | 'port'>,
-): Promise<Socket> {
-  if (endpoints.length === 1) return stack.connect({ ...endpoints[0], ...options });
-  const others = new AbortController();
-  const signal = AbortSignal.any([others.signal, ...(options.signal ? [options.signal] : [])]);
-  const attempts: Promise<Socket>[] = [];
-  for (const [index, endpoint] of endpoints.entries()) {
-    const before = attempts[index - 1];
-    const turn = before
-      ? Promise.race([
-          delay(NAMES.headStart * index, undefined, { signal }),
-          before.then(
-            () => {},
-            () => {},
-          ),
-        ])
-      : Promise.resolve();
-    attempts.push(turn.then(() => stack.connect({ ...endpoint, ...options, signal })));
-  }
-  try {
-    const socket = await Promise.any(attempts);
-    others.abort();
-    for (const attempt of attempts) {
-      attempt.then(
-        (each) => each === socket || each.resetAndDestroy(),
-        () => {},
-      );
-    }
-    return socket;
-  } catch (error) {
-    throw (error as AggregateError).errors[0];
-  }
+/** Resolves when an attempt has failed, or at once where there is none. */
+async function failure(attempt: Promise<unknown> | undefined): Promise<void> {
+  if (!attempt) return;
+  await new Promise<void>((resolve) => {
+    attempt.catch(() => resolve());
+  });
 }

@@ -1,44 +1,70 @@
 /** Fake TCP connections -> UDP: each connection gets a UDP socket of its own, connected to the backend. */
-import { hasIPv6 } from '../host/tun_interface.js';
-import { formatEndpoint } from '../wire/endpoint.js';
-import { ConnectionLog } from '../observe/log.js';
+import { SYSTEM_CLOCK } from '../clock.js';
 import type { Socket } from '../fake_tcp/socket.js';
+import type { Stack } from '../fake_tcp/stack.js';
+import { hasIPv6 } from '../host/look/sysctls.js';
+import { ConnectionLog } from '../observe/log.js';
+import { formatEndpoint } from '../wire/endpoint.js';
+import { ofSocket } from './carrier.js';
 import type { ServerOptions } from './options.js';
 import { Remote } from './remote.js';
-import { runTunnel } from './tunnel.js';
+import { Totals } from './snapshot.js';
+import { Tunnel, type Plan, type Service, type Surroundings } from './tunnel.js';
 
-/** Runs a server until `options.signal` aborts. Rejects with one sentence when it cannot start. */
-export async function runServer(options: ServerOptions): Promise<void> {
-  const { log, local, handshakePacket } = options;
-  const backend = await Remote.resolve(options.remote);
-  const connections = new ConnectionLog(log);
-  const carry = async (socket: Socket): Promise<void> => {
-    const name = formatEndpoint({ address: socket.remoteAddress, port: socket.remotePort });
-    socket.on('error', (error) => connections.say('warn', `${name}: ${error.message}`));
-    socket.on('close', () => connections.say('info', `${name} closed`));
-    const [endpoint] = await backend.fresh();
-    if (socket.closed) return;
-    try {
-      if (handshakePacket) socket.send(handshakePacket);
-      socket.spliceUdp(endpoint);
-      connections.say('info', `${name} connected${socket.profile === 'phantun' ? ', a phantun client' : ''}`);
-    } catch (error) {
-      connections.say('error', `${name}: ${(error as Error).message}`);
-      socket.resetAndDestroy();
-    }
+/** A server, which is to be started. */
+export function createServer(options: ServerOptions, surroundings: Surroundings = {}): Tunnel {
+  const { local: port, handshakePacket } = options;
+  const { clock = SYSTEM_CLOCK, lookUp } = surroundings;
+  const totals = new Totals();
+  const log = new ConnectionLog(options.log, clock);
+
+  const serve = (stack: Stack, backend: Remote): Service => {
+    /** When each connection was opened. */
+    const opened = new Map<Socket, number>();
+    const carry = async (socket: Socket): Promise<void> => {
+      const name = formatEndpoint({ address: socket.remoteAddress, port: socket.remotePort });
+      opened.set(socket, clock.now());
+      socket.on('error', (error) => log.say('warn', `${name}: ${error.message}`));
+      socket.on('close', () => {
+        opened.delete(socket);
+        totals.addTraffic(socket.counters);
+        log.say('info', `${name} closed`);
+      });
+      const [endpoint] = await backend.fresh();
+      if (socket.closed) return;
+      try {
+        if (handshakePacket) socket.send(handshakePacket);
+        socket.spliceUdp(endpoint);
+        log.say('info', `${name} connected${socket.profile === 'phantun' ? ', a phantun client' : ''}`);
+      } catch (error) {
+        log.say('error', `${name}: ${(error as Error).message}`);
+        socket.resetAndDestroy();
+      }
+    };
+    stack.listen({ port }).on('connection', (socket) => void carry(socket));
+    return {
+      connections: () =>
+        Array.from(opened, ([socket, since]) => ({ state: 'open', age: clock.now() - since, ...ofSocket(socket) })),
+      stop: () => {},
+    };
   };
-  const ipv6 = !options.ipv4Only && (await hasIPv6());
-  if (!ipv6 && !options.ipv4Only) log.info('IPv6 is off on this host: clients connect over IPv4');
-  await runTunnel({
-    role: 'server',
-    options,
-    port: local,
-    ipv6,
-    ...(ipv6 ? {} : { family: 4 as const }),
-    title: [
-      `guise server: TCP port ${local} -> UDP ${formatEndpoint(backend.known[0])}`,
-      'the port does not show up in `ss`: the kernel has no socket there, NAT leads it to the interface below',
-    ],
-    start: (stack) => stack.listen({ port: local }).on('connection', (socket) => void carry(socket)),
-  });
+
+  const prepare = async (): Promise<Plan> => {
+    const backend = await Remote.resolve({ name: options.remote, lookUp, clock });
+    const ipv6 = !options.ipv4Only && hasIPv6();
+    if (!ipv6 && !options.ipv4Only) options.log.info('IPv6 is off on this host: clients connect over IPv4');
+    return {
+      port,
+      ipv6,
+      ...(ipv6 ? {} : { family: 4 as const }),
+      title: [
+        `guise server: TCP port ${port} -> UDP ${formatEndpoint(backend.known[0])}`,
+        'the port does not show up in `ss`: the kernel has no socket there, NAT leads it to the interface below',
+      ],
+      remoteAddresses: () => backend.known,
+      serve: (stack) => serve(stack, backend),
+    };
+  };
+
+  return new Tunnel({ role: 'server', options, local: `${port}`, totals, prepare }, surroundings);
 }

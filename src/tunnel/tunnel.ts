@@ -1,87 +1,240 @@
-/** What client and server do alike: open the stack, set up the host, say so, watch for drops, undo all of it. */
-import { once } from 'node:events';
-import { setTimeout as delay } from 'node:timers/promises';
-import { holdAddresses } from '../host/tun_addresses.js';
-import { refuseBusyTun } from '../host/tun_interface.js';
-import { setUpHostNetwork } from '../host/network.js';
-import { dropPrivileges } from '../daemon/privileges.js';
-import { Stack } from '../fake_tcp/stack.js';
-import { dropAdvice, type GuiseError } from '../errors.js';
+/**
+ * A tunnel as an object: started, looked at, stopped. It makes its interface again when somebody deletes it. It touches
+ * nothing of its process, neither signals nor privileges, so that one process can have many.
+ */
+import { EventEmitter, once } from 'node:events';
+import { SYSTEM_CLOCK, type Clock } from '../clock.js';
+import { guiseError, type GuiseError } from '../errors.js';
+import type { Stack } from '../fake_tcp/stack.js';
+import { DropWatch } from '../observe/drops.js';
+import { HOST, OBSERVE } from '../policy.js';
+import { formatEndpoint, type Endpoint } from '../wire/endpoint.js';
+import { openHostStack, type OpenedStack, type OpenStack, type StackNeeds } from './host_stack.js';
 import { wireGuardMtu } from './mtu.js';
 import type { TunnelOptions } from './options.js';
-import { HOST, OBSERVE } from '../policy.js';
+import type { LookUp } from './remote.js';
+import { Totals, type ConnectionSnapshot, type TunnelSnapshot, type TunnelState } from './snapshot.js';
 
-export interface Part {
-  readonly role: 'client' | 'server';
-  readonly options: TunnelOptions;
-  /** The server's TCP port. */
-  readonly port?: number;
+/** What a test gives a tunnel instead of the host. */
+export interface Surroundings {
+  readonly openStack?: OpenStack;
+  readonly lookUp?: LookUp;
+  readonly clock?: Clock;
+  /** Milliseconds between two look-ups of a server's name. */
+  readonly lookUpInterval?: number;
+}
+
+/** What runs on a stack, and ends with it. */
+export interface Service {
+  connections(): ConnectionSnapshot[];
+  /** Called before the stack closes: nothing is opened any more. */
+  stop(): void;
+}
+
+/** What is known once the names are resolved. */
+export interface Plan extends Pick<StackNeeds, 'port' | 'ipv6' | 'liveness'> {
   /** First lines of the start block. */
   readonly title: readonly string[];
   /** IP family of the fake TCP leg, where it is known. */
   readonly family?: 4 | 6;
-  /** When the peer of a connection is probed; those of fake_tcp/liveness.ts where it opens none. */
-  readonly liveness?: { readonly keepalive: number; readonly silence: number };
-  /** IPv6 addresses on the TUN. */
-  readonly ipv6: boolean;
-  /** Called with the open stack; what it starts ends when `signal` aborts, with the stack. */
-  readonly start: (stack: Stack, signal: AbortSignal) => void;
+  /** Where the remote name leads now. */
+  remoteAddresses(): readonly Endpoint[];
+  /** Begins to serve on a new stack. */
+  serve(stack: Stack): Service;
 }
 
-/**
- * Runs until the signal aborts; then everything is undone. An interface that somebody deletes is made again. Whatever
- * needs more rights than that comes before: this process gives up all others.
- */
-export async function runTunnel(part: Part): Promise<void> {
-  const { log, signal } = part.options;
-  const privileges = dropPrivileges();
-  for (;;) {
-    const lost = await runOnce(part, privileges);
-    if (!lost) return;
-    log.warn(`${lost.message} Setting it up again.`);
-    await delay(HOST.reopenWait, undefined, { signal }).catch(() => {});
+/** What makes a tunnel a client or a server. */
+export interface Part {
+  readonly role: 'client' | 'server';
+  readonly options: TunnelOptions;
+  /** What it listens on. */
+  readonly local: string;
+  readonly totals: Totals;
+  /** @throws {GuiseError} when a name has no address */
+  prepare(): Promise<Plan>;
+}
+
+/** A stack that is open, and what runs on it. */
+interface Running {
+  readonly opened: OpenedStack;
+  readonly service: Service;
+}
+
+/** Event: `'ready'` each time that its interface is made and it carries datagrams. */
+export class Tunnel extends EventEmitter<{ ready: [] }> {
+  /** Resolves when it has stopped; rejects with a sentence when it could not be set up, or not again. */
+  readonly ended: Promise<void>;
+  readonly #part: Part;
+  readonly #openStack: OpenStack;
+  readonly #clock: Clock;
+  readonly #stopping = new AbortController();
+  readonly #drops = new DropWatch();
+  #end!: (reason?: Error) => void;
+  #started: Promise<void> | undefined;
+  #state: TunnelState = 'new';
+  #since = Date.now();
+  #error: Error | undefined;
+  #plan: Plan | undefined;
+  #running: Running | undefined;
+  #setUps = 0;
+
+  constructor(part: Part, { openStack = openHostStack, clock = SYSTEM_CLOCK }: Surroundings = {}) {
+    super();
+    this.#part = part;
+    this.#openStack = openStack;
+    this.#clock = clock;
+    this.ended = new Promise((resolve, reject) => {
+      this.#end = (error) => (error ? reject(error) : resolve());
+    });
+    this.ended.catch(() => {}); // who does not wait for it is told by `start` or `snapshot`
   }
-}
 
-/** The reason for which the tunnel ended before it was asked to, or undefined. */
-async function runOnce(part: Part, privileges: string): Promise<GuiseError | undefined> {
-  const { role, options, port, title, family, liveness, ipv6, start } = part;
-  const { log, signal, mtu } = options;
-  const { tun, queues } = options;
-  if (tun) await refuseBusyTun(tun);
-  await using held = await holdAddresses({ given: options.tunAddresses, usual: options.usualAddresses, ipv6, tun });
-  const { addresses } = held;
-  await using stack = await Stack.open({
-    device: { ...(tun === undefined ? {} : { name: tun }), ...(queues === undefined ? {} : { queues }) },
-    addresses: addresses.peer6 === undefined ? [addresses.peer4] : [addresses.peer4, addresses.peer6],
-    mtu,
-    offload: options.offload,
-    idleTimeout: options.idleTimeout,
-    ignoreReset: options.ignoreRst,
-    ...liveness,
-  });
-  await using network = await setUpHostNetwork({
-    role,
-    tun: stack.interfaceName!,
-    addresses,
-    mtu,
-    firewall: options.firewall,
-    warn: (sentence) => log.warn(sentence),
-    ...(port === undefined ? {} : { port }),
-  });
-  const running = new AbortController();
-  start(stack, running.signal);
-  for (const line of [...title, ...network.done, privileges, mtuLine(mtu, family), offloadLine(stack)]) log.info(line);
-  const watch = setInterval(watchDrops(stack, log.warn.bind(log)), OBSERVE.dropInterval);
-  log.info(`ready (pid ${process.pid})`);
-  const lost = await endOf(stack, signal);
-  running.abort();
-  clearInterval(watch);
-  if (lost) return lost;
-  const open = [...stack.sockets].length;
-  log.info(`closing${open > 0 ? ` ${open} connection${open > 1 ? 's' : ''}` : ''}`);
-  await stack.close();
-  return undefined;
+  get state(): TunnelState {
+    return this.#state;
+  }
+
+  /**
+   * Resolves when it is ready.
+   *
+   * @throws {GuiseError} with one sentence when it cannot start; nothing is left behind then. ERR_GUISE_CLOSED when it
+   *   has been stopped before
+   */
+  start(): Promise<void> {
+    this.#started ??= this.#start();
+    return this.#started;
+  }
+
+  /** Closes the connections, undoes what was set up on the host, and resolves when all is done. Idempotent. */
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    if (!this.#started) this.#finish('stopped');
+    await this.ended.catch(() => {});
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
+  }
+
+  /** What it does now, as plain data. */
+  snapshot(): TunnelSnapshot {
+    const { role, options, local, totals } = this.#part;
+    const stack = this.#running?.opened.stack;
+    return {
+      role,
+      name: options.name ?? role,
+      state: this.#state,
+      since: this.#since,
+      ...(this.#error ? { error: this.#error.message } : {}),
+      local,
+      remote: formatEndpoint({ address: options.remote.host, port: options.remote.port }),
+      remoteAddresses: this.#plan?.remoteAddresses().map(formatEndpoint) ?? [],
+      ...(stack?.interfaceName === undefined ? {} : { interface: stack.interfaceName }),
+      ...(stack ? { workers: stack.workers } : {}),
+      connections: this.#running?.service.connections() ?? [],
+      traffic: totals.trafficWith(stack?.sockets ?? []),
+      counters: totals.countersWith(stack?.counters),
+      reconnects: { ...totals.reconnects },
+      setUps: this.#setUps,
+    };
+  }
+
+  async #start(): Promise<void> {
+    if (this.#state !== 'new') throw guiseError('ERR_GUISE_CLOSED', { what: 'tunnel' });
+    const { signal } = this.#part.options;
+    const stop = (): void => void this.stop();
+    if (signal?.aborted) this.#stopping.abort();
+    signal?.addEventListener('abort', stop, { once: true });
+    void this.ended.catch(() => {}).finally(() => signal?.removeEventListener('abort', stop));
+    try {
+      this.#enter('starting');
+      this.#plan = await this.#part.prepare();
+      this.#running = await this.#setUp(this.#plan);
+    } catch (error) {
+      this.#finish('failed', error as Error);
+      throw error;
+    }
+    void this.#run(this.#plan, this.#running);
+  }
+
+  /** Until it is stopped, or cannot be set up again. */
+  async #run(plan: Plan, first: Running): Promise<void> {
+    const { signal } = this.#stopping;
+    let running: Running = first;
+    // It keeps the process alive, too, while there is no interface.
+    const watch = setInterval(() => this.#watchDrops(), OBSERVE.dropInterval);
+    try {
+      for (;;) {
+        const lost = await this.#live(running);
+        if (!lost) break;
+        this.#enter('settingUpAgain');
+        this.#part.options.log.warn(`${lost.message} Setting it up again.`);
+        if (!(await this.#clock.wait(HOST.reopenWait, signal))) break;
+        running = this.#running = await this.#setUp(plan);
+      }
+      this.#finish('stopped');
+    } catch (error) {
+      this.#finish('failed', error as Error);
+    } finally {
+      clearInterval(watch);
+    }
+  }
+
+  #watchDrops(): void {
+    const { options, totals } = this.#part;
+    const { dropped } = totals.countersWith(this.#running?.opened.stack.counters);
+    for (const sentence of this.#drops.look(dropped)) options.log.warn(sentence);
+  }
+
+  async #setUp(plan: Plan): Promise<Running> {
+    const { role, options } = this.#part;
+    const opened = await this.#openStack({ role, options, ...plan });
+    try {
+      const service = plan.serve(opened.stack);
+      const lines = [...plan.title, ...opened.done, mtuLine(options.mtu, plan.family), offloadLine(opened.stack)];
+      for (const line of lines) options.log.info(line);
+      this.#setUps++;
+      return { opened, service };
+    } catch (error) {
+      await opened[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  /** Waits for the end of what was set up, and undoes it. The reason, when it was not asked to end. */
+  async #live({ opened, service }: Running): Promise<GuiseError | undefined> {
+    const { stack } = opened;
+    const { log } = this.#part.options;
+    try {
+      const end = endOf(stack, this.#stopping.signal);
+      this.#enter('running');
+      this.emit('ready');
+      const lost = await end;
+      service.stop();
+      if (!lost) {
+        this.#enter('stopping');
+        const open = [...stack.sockets].length;
+        log.info(`closing${open > 0 ? ` ${open} connection${open > 1 ? 's' : ''}` : ''}`);
+        await stack.close();
+      }
+      return lost;
+    } finally {
+      this.#running = undefined;
+      this.#part.totals.addCounters(stack.counters);
+      await opened[Symbol.asyncDispose]();
+    }
+  }
+
+  #enter(state: TunnelState): void {
+    this.#state = state;
+    this.#since = Date.now();
+  }
+
+  #finish(state: 'stopped' | 'failed', error?: Error): void {
+    if (this.#state === 'stopped' || this.#state === 'failed') return;
+    this.#error = error;
+    this.#enter(state);
+    this.#end(error);
+  }
 }
 
 /** Resolves when the signal aborts, or with the error when the device is gone. */
@@ -103,17 +256,4 @@ function mtuLine(mtu: number, family: 4 | 6 | undefined): string {
 function offloadLine(stack: Stack): string {
   const how = stack.segmentation ? 'super-segments in both directions' : 'one segment a packet (slow: no offload)';
   return `data plane: ${stack.workers} worker${stack.workers > 1 ? 's' : ''}, ${how}`;
-}
-
-/** Says once a reason, and again when it has grown tenfold. */
-function watchDrops(stack: Stack, warn: (sentence: string) => void): () => void {
-  const said = new Map<string, number>();
-  return () => {
-    for (const [reason, count] of Object.entries(stack.counters.dropped)) {
-      const advice = dropAdvice(reason);
-      if (!advice || count < (said.get(reason) ?? 0) * OBSERVE.dropGrowth || count === said.get(reason)) continue;
-      said.set(reason, count);
-      warn(`${count} dropped (${reason}): ${advice}`);
-    }
-  };
 }

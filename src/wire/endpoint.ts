@@ -6,6 +6,12 @@ export interface Endpoint {
   readonly port: number;
 }
 
+/** `host` is an IP address in the kernel's spelling, or a name in ASCII. */
+export interface HostPort {
+  readonly host: string;
+  readonly port: number;
+}
+
 /** 1.2.3.4:80 or [2001:db8::1]:80. */
 export function formatEndpoint({ address, port }: Endpoint): string {
   return isIPv6(address) ? `[${address}]:${port}` : `${address}:${port}`;

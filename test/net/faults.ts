@@ -24,14 +24,17 @@ export interface Fault {
   /** Seconds: the range in a random run, the value in a measured one. Recovery counts from the end of what lasts. */
   readonly lasts?: { readonly random: readonly [number, number]; readonly measured: number };
   /** Breaks it. A fault that does not last is undone when it was survived, if there is something to undo. */
-  inject(scene: Scene): Promise<Undo | void>;
+  inject(scene: Scene): Promise<Undo> | Promise<void>;
 }
 
 const PARTS: readonly Part[] = ['client', 'server'];
 const SUSPENSION = { random: [1, 8], measured: 10 } as const;
 
 /** A fault of the client's host, and the same of the server's. */
-function both(name: (part: Part) => string, inject: (scene: Scene, part: Part) => Promise<Undo | void>): Fault[] {
+function both(
+  name: (part: Part) => string,
+  inject: (scene: Scene, part: Part) => Promise<Undo> | Promise<void>,
+): Fault[] {
   return PARTS.map((part) => ({ name: name(part), inject: (scene) => inject(scene, part) }));
 }
 
@@ -96,12 +99,16 @@ async function changeRoute({ rig }: Scene): Promise<void> {
 async function cutLink({ rig }: Scene): Promise<Undo> {
   const link = (await defaultDevice(rig.client)) === 'eth0' ? 'client' : 'client2';
   await rig.router.run('ip', ['link', 'set', link, 'down']);
-  return async () => void (await rig.router.run('ip', ['link', 'set', link, 'up']));
+  return async () => {
+    await rig.router.run('ip', ['link', 'set', link, 'up']);
+  };
 }
 
 async function suspend(program: RunningProgram): Promise<Undo> {
   process.kill(program.pid, 'SIGSTOP');
-  return async () => void process.kill(program.pid, 'SIGCONT');
+  return async () => {
+    process.kill(program.pid, 'SIGCONT');
+  };
 }
 
 /** As another lease of DHCP: the client's address goes, its routes with it; another comes. */

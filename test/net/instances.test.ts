@@ -1,5 +1,6 @@
 import t from 'tap';
 import { noRig, Rig } from './rig.js';
+import type { TunnelSnapshot } from '../../src/tunnel/snapshot.js';
 import { ping, startPeer } from './traffic.js';
 
 const skip = noRig() ?? false;
@@ -20,6 +21,48 @@ t.test('two servers and two clients on one host each do not meet', { skip, timeo
     t.equal((await ping(rig.client, `--to 127.0.0.1:${port} --count 10`)).lost, 0, `client ${port}`);
   }
   await echo.stop();
+});
+
+t.test('two clients in one process have nothing to do with each other', { skip, timeout: 60_000 }, async (t) => {
+  await using rig = await Rig.create();
+  for (const port of [4567, 4568]) {
+    await rig.server.guise('server', ['--local', `${port}`, '--remote', '127.0.0.1:7000']);
+  }
+  await startPeer(rig.server, '--bind 127.0.0.1:7000 --from-all --echo --idle 60');
+  const program = new URL('two_clients.js', import.meta.url).pathname;
+  const clients = rig.client.start(process.execPath, [program, '4567', '4568']);
+  await clients.waitFor(/ready \(pid/);
+  t.equal(clients.output.match(/privileges:/g)?.length, 1, 'rights are given up once');
+  let asked = 0;
+  const snapshots = async (): Promise<TunnelSnapshot[]> => {
+    process.kill(clients.pid, 'SIGUSR2');
+    return JSON.parse(await clients.waitFor(/^\[/, asked++)) as TunnelSnapshot[];
+  };
+  const lost = async (port: number): Promise<number> =>
+    (await ping(rig.client, `--to 127.0.0.1:${port} --count 10`)).lost;
+  for (const port of [4567, 4568]) t.equal(await lost(port), 0, `${port}`);
+  t.match(await snapshots(), [
+    { name: '4567', state: 'running', interface: 'tun4567', connections: [{ state: 'open', remote: '10.0.2.2:4567' }] },
+    { name: '4568', state: 'running', interface: 'tun4568', connections: [{ state: 'open', remote: '10.0.2.2:4568' }] },
+  ]);
+
+  await rig.client.run('ip', ['link', 'delete', 'tun4567']);
+  await clients.waitFor(/ready \(pid/, 1);
+  for (const port of [4567, 4568]) t.equal(await lost(port), 0, `${port}, when the interface of one was deleted`);
+  const [first, second] = await snapshots();
+  t.match([first?.setUps, second?.setUps], [2, 1]);
+  t.ok(first!.traffic.sentDatagrams >= 20, 'what was counted before counts on');
+
+  process.kill(clients.pid, 'SIGHUP');
+  await clients.waitFor(/the first has stopped/);
+  t.equal(await lost(4568), 0, 'the other one carries on');
+  t.notMatch(await rig.client.run('nft', ['list', 'ruleset']), /tun4567/, 'no rule of it is left');
+  t.match((await snapshots())[0], { state: 'stopped', connections: [] });
+  await rig.client.run('ip', ['link', 'delete', 'tun4568']);
+  await clients.waitFor(/ready \(pid/, 2);
+  t.equal(await lost(4568), 0, 'and is set up again alone');
+  t.equal(await clients.stop(), 0);
+  t.equal(await rig.client.run('nft', ['list', 'ruleset']), '', 'no rule is left');
 });
 
 t.test(

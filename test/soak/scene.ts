@@ -64,18 +64,7 @@ function start(host: Host, part: Part): Promise<RunningProgram> {
 
 /** Client 10.0.3.2 ── 10.0.3.1 router, beside the first. */
 async function addSecondLink({ client, router }: Rig): Promise<void> {
-  await client.run('ip', [
-    'link',
-    'add',
-    'eth1',
-    'type',
-    'veth',
-    'peer',
-    'name',
-    'client2',
-    'netns',
-    router.name,
-  ]);
+  await client.run('ip', ['link', 'add', 'eth1', 'type', 'veth', 'peer', 'name', 'client2', 'netns', router.name]);
   await router.run('ip', ['address', 'add', '10.0.3.1/24', 'dev', 'client2']);
   await router.run('ip', ['link', 'set', 'client2', 'up']);
   await client.run('ip', ['address', 'add', '10.0.3.2/24', 'dev', 'eth1']);

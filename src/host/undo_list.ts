@@ -1,8 +1,8 @@
-/** Runs shell commands when it is disposed, or when this process dies. */
-import { Guard } from './guard.js';
+/** Shell commands that undo changes of the host: they run when the list is disposed, or when this process dies. */
+import { UndoChild } from './undo_child.js';
 
-export class Janitor implements AsyncDisposable {
-  #guard: Guard | undefined;
+export class UndoList implements AsyncDisposable {
+  #child: UndoChild | undefined;
 
   /**
    * Adds a shell command; the last added runs first. Quote its words with `quote`.
@@ -11,13 +11,13 @@ export class Janitor implements AsyncDisposable {
    */
   async add(command: string): Promise<void> {
     // `tac` collects the lines until the end of input, and gives them out from the last.
-    this.#guard ??= await Guard.start('tac | sh >/dev/null');
-    this.#guard.write(command);
+    this.#child ??= await UndoChild.start('tac | sh >/dev/null');
+    this.#child.write(command);
   }
 
   /** Runs the commands and waits for their end. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#guard?.[Symbol.asyncDispose]();
+    await this.#child?.[Symbol.asyncDispose]();
   }
 }
 

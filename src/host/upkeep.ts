@@ -1,9 +1,9 @@
 /** Looks each second whether others have undone what was set up, and sets it up again. */
-import { setTimeout as delay } from 'node:timers/promises';
+import { SYSTEM_CLOCK, type Clock } from '../clock.js';
 import { HOST } from '../policy.js';
 
 /** A part of the host's set-up that others may undo. */
-export interface Kept extends AsyncDisposable {
+export interface HostPart extends AsyncDisposable {
   /**
    * Sets up what is missing: everything at first, hardly ever anything later.
    *
@@ -13,12 +13,14 @@ export interface Kept extends AsyncDisposable {
   ensure(): Promise<readonly string[]>;
 }
 
-export class Keeper implements AsyncDisposable {
+export class Upkeep implements AsyncDisposable {
   readonly #controller = new AbortController();
   readonly #ended: Promise<unknown>;
+  readonly #clock: Clock;
 
   /** @param warn is told what was missing, and what cannot be set up any more */
-  constructor(parts: readonly Kept[], warn: (sentence: string) => void) {
+  constructor(parts: readonly HostPart[], warn: (sentence: string) => void, clock: Clock = SYSTEM_CLOCK) {
+    this.#clock = clock;
     this.#ended = Promise.all(parts.map((part) => this.#keep(part, warn)));
   }
 
@@ -28,11 +30,11 @@ export class Keeper implements AsyncDisposable {
     await this.#ended;
   }
 
-  async #keep(part: Kept, warn: (sentence: string) => void): Promise<void> {
+  async #keep(part: HostPart, warn: (sentence: string) => void): Promise<void> {
     const { signal } = this.#controller;
     let failures = 0;
     const wait = (): number => (failures < HOST.keepFailures ? HOST.keepInterval : HOST.keepLongInterval);
-    while (await delay(wait(), true, { signal, ref: false }).catch(() => false)) {
+    while (await this.#clock.wait(wait(), signal)) {
       try {
         for (const sentence of await part.ensure()) warn(sentence);
         failures = 0;

@@ -5,7 +5,7 @@
 import { once } from 'node:events';
 import { finish, start, unref, type Started } from './command.js';
 
-export class Guard implements AsyncDisposable {
+export class UndoChild implements AsyncDisposable {
   readonly #child: Started;
 
   private constructor(child: Started) {
@@ -13,15 +13,16 @@ export class Guard implements AsyncDisposable {
   }
 
   /**
+   * @param script what it does behind `read` is the undoing
    * @param args $1 and so on of the script
    * @throws {GuiseError} when a program or a right is missing
    */
-  static async start(script: string, ...args: string[]): Promise<Guard> {
+  static async start(script: string, ...args: string[]): Promise<UndoChild> {
     // A process group of its own: Ctrl-C is for the parent.
     const guarded = `trap "" INT TERM HUP\nexec 2>/dev/null\n${script}`;
     const child = await start('/bin/sh', ['-c', guarded, 'guise', ...args], { detached: true });
     unref(child);
-    return new Guard(child);
+    return new UndoChild(child);
   }
 
   write(line: string): void {

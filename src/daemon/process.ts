@@ -1,0 +1,57 @@
+/** What belongs to the process and not to a tunnel of it: the signals that end it, its privileges, when it is ready. */
+import type { Log } from '../observe/log.js';
+import type { TunnelState } from '../tunnel/snapshot.js';
+import type { Tunnel } from '../tunnel/tunnel.js';
+import { dropPrivileges } from './privileges.js';
+
+/** Aborts with the first SIGINT or SIGTERM; a second one ends the process at once. */
+export function endSignal(): AbortSignal {
+  const controller = new AbortController();
+  for (const [signal, number] of [
+    ['SIGINT', 2],
+    ['SIGTERM', 15],
+  ] as const) {
+    process.on(signal, () => {
+      if (controller.signal.aborted) process.exit(128 + number);
+      controller.abort();
+    });
+  }
+  return controller.signal;
+}
+
+/** States of a tunnel that the process waits for before it is ready. */
+const NOT_YET: readonly TunnelState[] = ['new', 'starting', 'settingUpAgain'];
+
+export interface ProcessOptions {
+  readonly log: Log;
+  /** Gives up rights, and says what is left of them; a test keeps its own. */
+  readonly limitRights?: () => string;
+}
+
+/**
+ * Runs tunnels until they have ended; when one of them fails, all are stopped. Gives up all rights that no tunnel needs
+ * before the first is started: what needs more has to be read before.
+ *
+ * @throws {GuiseError} of the first that could not be set up, or not again
+ */
+export async function runTunnels(
+  tunnels: readonly Tunnel[],
+  { log, limitRights = dropPrivileges }: ProcessOptions,
+): Promise<void> {
+  const rights = limitRights();
+  let said = false;
+  const onReady = (): void => {
+    if (tunnels.some(({ state }) => NOT_YET.includes(state))) return;
+    if (!said) log.info(rights);
+    said = true;
+    log.info(`ready (pid ${process.pid})`);
+  };
+  for (const tunnel of tunnels) tunnel.on('ready', onReady);
+  try {
+    await Promise.all(tunnels.map((tunnel) => tunnel.start()));
+    await Promise.all(tunnels.map(({ ended }) => ended));
+  } finally {
+    await Promise.all(tunnels.map((tunnel) => tunnel.stop()));
+    for (const tunnel of tunnels) tunnel.off('ready', onReady);
+  }
+}
