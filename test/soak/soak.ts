@@ -89,7 +89,7 @@ class Run {
     const result = this.#results.get(name)!;
     const from = performance.now() - IN_FLIGHT;
     let counted = performance.now();
-    let undo: Undo | void = await fault.inject(this.#scene);
+    let undo = (await fault.inject(this.#scene)) as Undo | undefined;
     let over = performance.now();
     if (fault.lasts) {
       await delay(lasts, undefined, { signal: this.#signal }).catch(() => {});
