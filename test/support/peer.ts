@@ -16,7 +16,7 @@ export interface Accepted {
   readonly seq: number;
   readonly ack: number;
   /** Writes a segment of the connection. */
-  write(segment: Partial<TestSegment>): void;
+  readonly write: (segment: Partial<TestSegment>) => void;
 }
 
 /** Opens a connection to a stack, which listens for it. */
