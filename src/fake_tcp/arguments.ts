@@ -6,16 +6,17 @@ import { normalAddress } from '../wire/address.js';
 import type { Endpoint } from '../wire/endpoint.js';
 
 /** The fields of an options object before they are checked. */
-export type Unchecked<T> = { readonly [K in T extends unknown ? keyof T : never]?: unknown };
+export type Unchecked<T> = Readonly<Partial<Record<T extends unknown ? keyof T : never, unknown>>>;
 
 /** @throws {GuiseError} ERR_GUISE_ARGUMENT: `name` is `value`, give `expected` */
 export function refuse(name: string, value: unknown, expected: string): never {
   throw guiseError('ERR_GUISE_ARGUMENT', { name, found: describe(value), expected });
 }
 
-export function checkObject<T>(name: string, value: T): Unchecked<T> {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) refuse(name, value, 'an object');
-  return value as Unchecked<T>;
+export function checkObject<T extends object>(name: string, value: T): Unchecked<T> {
+  const given: unknown = value;
+  if (typeof given !== 'object' || given === null || Array.isArray(given)) refuse(name, given, 'an object');
+  return given as Unchecked<T>;
 }
 
 export function checkInteger(name: string, value: unknown, least: number, most: number): number {

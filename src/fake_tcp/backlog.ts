@@ -41,7 +41,7 @@ export class Backlog {
   set emitter(emitter: EventEmitter<ListenerEvents>) {
     this.#emitter = emitter;
     this.#inbox = new Inbox<Socket>({
-      emitter: emitter as EventEmitter,
+      emitter,
       event: 'connection',
       limit: Infinity,
       cost: () => 1,

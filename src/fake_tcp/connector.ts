@@ -97,7 +97,7 @@ export class Connector {
   ): Promise<Socket | Refusal> {
     const { timeout, worker, signal } = options;
     signal?.throwIfAborted();
-    if (this.#closed) throw systemError('ECONNABORTED', 'connect', remote);
+    if (this.#isClosed()) throw systemError('ECONNABORTED', 'connect', remote);
     const tuple = this.#freeTuple(remote);
     const phantun = profile === 'phantun';
     const open = new ActiveOpen({
@@ -110,7 +110,8 @@ export class Connector {
     const key = tupleKey(tuple);
     try {
       const outcome = await this.#drive(open, tuple, worker, signal);
-      if (!outcome || this.#closed) throw systemError('ECONNABORTED', 'connect', remote);
+      // The stack may have been closed between the answer and this line.
+      if (!outcome || this.#isClosed()) throw systemError('ECONNABORTED', 'connect', remote);
       if (outcome.type === 'timedOut') throw systemError('ETIMEDOUT', 'connect', remote);
       return outcome.type === 'established' ? this.#establish(remote, tuple, outcome, options) : outcome.type;
     } finally {
@@ -152,7 +153,7 @@ export class Connector {
       let timer: NodeJS.Timeout | undefined;
       const onAbort = (): void => {
         clearTimeout(timer);
-        reject(signal!.reason);
+        reject(signal!.reason as Error);
       };
       const end = (outcome?: OpenOutcome): void => {
         clearTimeout(timer);
@@ -168,6 +169,10 @@ export class Connector {
       this.#opening.set(key, { receive: (segment) => take(open.segment(segment)), abort: end });
       take(open.start());
     });
+  }
+
+  #isClosed(): boolean {
+    return this.#closed;
   }
 
   #freeTuple(remote: Endpoint): TupleBytes {

@@ -260,7 +260,7 @@ export class Flow {
   #received(): Inbox<Uint8Array> {
     if (this.#inbox) return this.#inbox;
     this.#inbox = new Inbox<Uint8Array>({
-      emitter: this.#emitter as EventEmitter,
+      emitter: this.#emitter,
       event: 'message',
       limit: CONNECTION.receiveQueueBytes,
       cost: ({ length }) => length + CONNECTION.datagramOverhead,

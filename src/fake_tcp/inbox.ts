@@ -6,7 +6,7 @@ import type { EventEmitter } from 'node:events';
 import { emit } from './emit.js';
 
 export interface InboxOptions<T> {
-  readonly emitter: EventEmitter;
+  readonly emitter: Pick<EventEmitter, 'listenerCount'>;
   /** Its listeners get what comes. */
   readonly event: string;
   /** What all that waits may cost; the oldest goes when it is more. */

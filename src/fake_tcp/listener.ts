@@ -53,8 +53,9 @@ export class Listener extends EventEmitter<ListenerEvents> implements AsyncItera
   }
 
   /** As `close`. */
-  async [Symbol.asyncDispose](): Promise<void> {
+  [Symbol.asyncDispose](): Promise<void> {
     this.close();
+    return Promise.resolve();
   }
 
   /**

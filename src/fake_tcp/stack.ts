@@ -88,6 +88,7 @@ export class Stack extends EventEmitter<StackEvents> {
    * @throws {GuiseError} with the system's code (EPERM, EBUSY, ENOENT …) when there is no device to be had;
    *   ERR_GUISE_ARGUMENT
    */
+  // eslint-disable-next-line @typescript-eslint/require-await -- what is wrong with the options rejects
   static async open(options: StackOptions): Promise<Stack> {
     return new Stack(checkStackOptions(options));
   }

@@ -77,8 +77,9 @@ export class UdpListener extends EventEmitter<UdpListenerEvents> {
   }
 
   /** As `close`. */
-  async [Symbol.asyncDispose](): Promise<void> {
+  [Symbol.asyncDispose](): Promise<void> {
     this.close();
+    return Promise.resolve();
   }
 }
 

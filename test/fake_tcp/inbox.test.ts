@@ -42,7 +42,7 @@ t.test('any story: each item is taken once, in order, or dropped and counted', a
         if (each.length > limit) throw new Error('more waits than may');
       }
       each.end();
-      for (const { done, value } of await Promise.all(asked)) if (!done) taken.push((value as Item).number);
+      for (const { done, value } of await Promise.all(asked)) if (!done) taken.push(value.number);
       taken.push(...(await rest({ [Symbol.asyncIterator]: () => iterator })));
       if (new Set(taken).size !== taken.length) throw new Error('taken twice');
       if (taken.length + each.dropped !== next) throw new Error(`${taken.length} + ${each.dropped} of ${next}`);

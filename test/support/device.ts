@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { Stack, type StackOptions } from '../../src/index.js';
 
 const addon = fileURLToPath(new URL('../../../build/Release/test_support.node', import.meta.url));
-export const { socketpair } = createRequire(import.meta.url)(addon) as { socketpair(): [number, number] };
+export const { socketpair } = createRequire(import.meta.url)(addon) as { socketpair: () => [number, number] };
 
 export interface PairOptions extends Partial<Omit<StackOptions, 'device' | 'addresses'>> {
   readonly virtioHeader?: boolean;
