@@ -40,5 +40,7 @@ export default tseslint.config(
       '@typescript-eslint/no-empty-function': 'off',
     },
   },
+  // Programs for Node, which is what its globals are.
+  { files: ['examples/**/*.js'], rules: { 'no-undef': 'off' } },
   { files: ['**/*.js'], extends: [tseslint.configs.disableTypeChecked] },
 );

@@ -25,6 +25,7 @@ const MORE_FILES = 'raise the limit of open files with `ulimit -n`';
 /** Codes of ours. */
 const OWN = {
   ERR_GUISE_ARGUMENT: { sentence: '{name} is {found}', mend: 'give {expected}' },
+  ERR_GUISE_CONSTRUCTOR: { sentence: 'A {what} is not made with `new`', mend: 'get one from {how}' },
   ERR_GUISE_CLOSED: { sentence: 'The {what} is closed', mend: 'open a new one' },
   ERR_GUISE_DATAGRAM_SIZE: {
     sentence: 'A datagram of {size} bytes does not fit into one segment, which carries 1 to {most}',
@@ -265,6 +266,22 @@ const DROPS: Readonly<Record<string, Entry>> = {
 /** All of it, for tests and documentation. */
 export const REGISTRY = { own: OWN, system: SYSTEM, programs: PROGRAMS, drops: DROPS } as const;
 
+/**
+ * The codes of ours. An error of the system has the system's code.
+ *
+ * @example
+ * ```ts
+ * import { GuiseError, type GuiseCode, type Socket } from 'guise';
+ *
+ * declare const socket: Socket;
+ * const closed: GuiseCode = 'ERR_GUISE_CLOSED';
+ * try {
+ *   socket.send(Buffer.from('late'));
+ * } catch (error) {
+ *   if (!(error instanceof GuiseError) || error.code !== closed) throw error;
+ * }
+ * ```
+ */
 export type GuiseCode = keyof typeof OWN;
 
 /** What stands for `{name}` in a sentence. */
@@ -277,7 +294,22 @@ export interface SystemDetails {
   readonly port?: number;
 }
 
-/** An error of guise's, with a code that stays the same from version to version. */
+/**
+ * An error of guise's, with a code that stays the same from version to version.
+ *
+ * @example
+ * ```ts
+ * import { GuiseError, type Stack } from 'guise';
+ *
+ * declare const stack: Stack;
+ * try {
+ *   await stack.connect({ address: '203.0.113.7', port: 443 });
+ * } catch (error) {
+ *   if (!(error instanceof GuiseError) || error.code !== 'ECONNREFUSED') throw error;
+ *   console.log(error.message, error.address, error.port);
+ * }
+ * ```
+ */
 export class GuiseError extends Error {
   /** The system's (EADDRINUSE …), or one of ours (ERR_GUISE_…). */
   readonly code: string;

@@ -46,16 +46,21 @@ export const CONNECTION = {
   linger: 2000,
   /** RSTs to strangers a second: what they make us send must not be worth provoking. */
   resetsPerSecond: 100,
+  /** Bytes of the largest IP packet, unless told otherwise: Ethernet's. */
+  mtu: 1500,
   /** Bytes, with `datagramOverhead` for each datagram, that wait for a reader in JavaScript; the oldest go first. */
   receiveQueueBytes: 4 << 20,
   /** Bytes that a waiting datagram takes beside its own: a Uint8Array with its buffer in V8, measured. */
   datagramOverhead: 256,
-  /** Milliseconds between two rounds, each of which looks at the connections that are due. */
-  lookInterval: 250,
-  /** Looks within an idle time-out: a connection is closed a sixteenth late at most. */
+  /** Connections of one listener that nobody has taken yet: Node's default of net.Server.listen. More are refused. */
+  backlog: 511,
+  /** Milliseconds between two rounds, each of which checks the connections that are due. */
+  roundInterval: 250,
+  /** Checks within an idle time-out: a connection is closed a sixteenth late at most. */
   idleParts: 16,
-  /** Default of connections at the same time. */
+  /** Default of connections at the same time, and the most: 128 bytes of counters are reserved for each. */
   maxFlows: 65_536,
+  mostFlows: 1 << 20,
   /** One remote address may have opened a quarter of them by default. */
   sourceShare: 1 / 4,
 } as const;

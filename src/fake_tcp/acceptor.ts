@@ -4,11 +4,12 @@
  */
 import type { Engine } from '../native/engine.js';
 import type { Segment } from '../native/types.js';
-import { ACK } from '../wire/flags.js';
+import { ACK, RST } from '../wire/flags.js';
 import type { TupleBytes } from '../wire/tuple.js';
-import type { Listener } from './listener.js';
 import type { Profile } from '../wire/profile.js';
-import type { Socket, SocketInit } from './socket.js';
+import type { Backlog } from './backlog.js';
+import type { FlowInit } from './flow.js';
+import type { Socket } from './socket.js';
 
 export interface AcceptorOptions {
   readonly engine: Engine;
@@ -16,11 +17,11 @@ export interface AcceptorOptions {
   readonly maxFlowsPerSource: number;
   readonly maxPayload: (family: 4 | 6) => number;
   /** Makes the Socket. */
-  readonly adopt: (init: SocketInit) => Socket;
+  readonly adopt: (init: FlowInit) => Socket;
 }
 
-interface Accepting extends SocketInit {
-  readonly listener: Listener;
+interface Accepting extends FlowInit {
+  readonly backlog: Backlog;
   readonly early: Uint8Array[];
   /** End of the last of them. */
   receiveNext: number;
@@ -39,9 +40,9 @@ export class Acceptor {
   }
 
   /** The first segment of a connection, or one behind it; the reason when it is refused. */
-  take(listener: Listener, segment: Segment, profile: Profile): 'flowsFull' | 'sourceFull' | undefined {
+  take(backlog: Backlog, segment: Segment, profile: Profile): 'flowsFull' | 'sourceFull' | undefined {
     const accepting = this.#accepting.get(segment.key);
-    if (!accepting) return this.#open(listener, segment, profile);
+    if (!accepting) return this.#open(backlog, segment, profile);
     if (segment.payload.length === 0) return undefined;
     accepting.early.push(segment.payload.slice());
     accepting.receiveNext = endOf(segment);
@@ -58,26 +59,40 @@ export class Acceptor {
     const { engine, adopt } = this.#options;
     // The data plane never saw the early ones: acknowledge them here.
     if (accepting.early.length > 0) engine.sendControl(flow, ACK, accepting.receiveNext);
-    accepting.listener.emit('connection', adopt(accepting));
+    accepting.backlog.offer(adopt(accepting));
+  }
+
+  /** Nobody accepts any more: resets what is being accepted. */
+  abandon(backlog: Backlog): void {
+    const { engine } = this.#options;
+    for (const accepting of this.#accepting.values()) {
+      if (accepting.backlog !== backlog) continue;
+      engine.sendControl(accepting.id, RST);
+      engine.closeFlow(accepting.id);
+      this.#flows.delete(accepting.id);
+      this.#accepting.delete(accepting.key);
+      this.forget(accepting.key);
+    }
   }
 
   /** A connection that was accepted has ended. */
-  forget({ key }: Socket): void {
+  forget(key: string): void {
     const source = sourceOf(key);
     const left = this.#sources.get(source)! - 1;
     if (left > 0) this.#sources.set(source, left);
     else this.#sources.delete(source);
   }
 
-  #open(listener: Listener, segment: Segment, profile: Profile): 'flowsFull' | 'sourceFull' | undefined {
+  #open(backlog: Backlog, segment: Segment, profile: Profile): 'flowsFull' | 'sourceFull' | undefined {
     const { engine, maxFlowsPerSource } = this.#options;
     const { worker, key, tuple, payload } = segment;
+    if (backlog.isFull) return 'flowsFull';
     const source = sourceOf(key);
     const before = this.#sources.get(source) ?? 0;
     if (before >= maxFlowsPerSource) return 'sourceFull';
     const maxPayload = this.#options.maxPayload(isMapped(tuple) ? 4 : 6);
     const receiveNext = endOf(segment);
-    const flow = engine.openFlow(tuple, {
+    const id = engine.openFlow(tuple, {
       worker,
       sendNext: segment.ack,
       receiveNext,
@@ -85,10 +100,10 @@ export class Acceptor {
       push: profile === 'guise',
       guard: false,
     });
-    if (flow < 0) return 'flowsFull';
+    if (id < 0) return 'flowsFull';
     const early = payload.length > 0 ? [payload.slice()] : [];
-    this.#accepting.set(key, { listener, flow, worker, key, profile, maxPayload, early, accepted: true, receiveNext });
-    this.#flows.set(flow, key);
+    this.#accepting.set(key, { backlog, id, worker, key, profile, maxPayload, early, accepted: true, receiveNext });
+    this.#flows.set(id, key);
     this.#sources.set(source, before + 1);
     return undefined;
   }

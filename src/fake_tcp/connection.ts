@@ -41,13 +41,13 @@ export class Connection {
     return this.#state;
   }
 
-  /** Whether `look` tells whether the peer lives. */
-  get watched(): boolean {
+  /** Whether the peer has to show signs of life. */
+  get hasLiveness(): boolean {
     return this.#liveness !== undefined;
   }
 
   /** From now on the peer has to show signs of life. `now` in milliseconds. */
-  watch(options: LivenessOptions, now: number, signs: Signs): void {
+  startLiveness(options: LivenessOptions, now: number, signs: Signs): void {
     this.#liveness = new Liveness(options, now, signs);
   }
 
@@ -100,13 +100,13 @@ export class Connection {
     }
   }
 
-  /** When to `look`: never at an end that is not watched. */
-  get nextLook(): number {
+  /** When to call `checkLiveness`: never where the peer need not show signs of life. */
+  get nextCheck(): number {
     return this.#state === 'established' && this.#liveness ? this.#liveness.nextCheck : Infinity;
   }
 
-  /** Looks for signs of life. */
-  look(now: number, signs: Signs): ConnectionStep {
+  /** Probes the peer when it has been silent, and gives it up. */
+  checkLiveness(now: number, signs: Signs): ConnectionStep {
     if (this.#state !== 'established') return NOTHING;
     switch (this.#liveness?.check(now, signs)) {
       case 'probe':

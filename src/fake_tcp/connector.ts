@@ -8,11 +8,11 @@ import type { Segment } from '../native/types.js';
 import { ACK } from '../wire/flags.js';
 import { encodeTuple, tupleKey, type TupleBytes } from '../wire/tuple.js';
 import { ActiveOpen, type OpenOutcome, type OpenStep } from './active_open.js';
-import type { LivenessOptions } from './liveness.js';
-import type { ConnectOptions } from './options.js';
+import type { ConnectSettings } from './options.js';
 import { PHANTUN_ISN, type Profile } from '../wire/profile.js';
-import { Socket, type SocketInit } from './socket.js';
-import { CONNECTION, LIVENESS } from '../policy.js';
+import type { FlowInit } from './flow.js';
+import type { Socket } from './socket.js';
+import { CONNECTION } from '../policy.js';
 
 export interface ConnectorOptions {
   readonly engine: Engine;
@@ -21,9 +21,8 @@ export interface ConnectorOptions {
   readonly maxPayload: (family: 4 | 6) => number;
   /** Whether a socket has the tuple of this key. */
   readonly isTaken: (key: string) => boolean;
-  /** Makes the Socket. */
-  readonly adopt: (init: SocketInit) => Socket;
-  readonly liveness: LivenessOptions;
+  /** Makes the Socket, whose peer has to show signs of life. */
+  readonly adopt: (init: FlowInit) => Socket;
 }
 
 /** How an attempt ends that has neither a socket nor an error. */
@@ -47,15 +46,14 @@ export class Connector {
   }
 
   /** As `Stack.connect`. */
-  async connect(options: ConnectOptions): Promise<Socket> {
+  async connect(options: ConnectSettings): Promise<Socket> {
     const remote = { address: options.address, port: options.port };
     const name = formatEndpoint(remote);
-    const asked = options.profile ?? 'auto';
     const found =
-      asked === 'auto'
+      options.profile === 'auto'
         ? await this.#find(remote, this.#profiles.get(name) ?? 'guise', options)
-        : await this.#attempt(remote, asked, options);
-    if (!(found instanceof Socket)) throw systemError('ECONNREFUSED', 'connect', remote);
+        : await this.#attempt(remote, options.profile, options);
+    if (typeof found === 'string') throw systemError('ECONNREFUSED', 'connect', remote);
     this.#profiles.set(name, found.profile);
     return found;
   }
@@ -78,7 +76,7 @@ export class Connector {
    * answers that one with another ISN is guise, and was not there yet when guise's SYN came; or phantun, behind
    * something that changes its numbers.
    */
-  async #find(remote: Endpoint, first: Profile, options: ConnectOptions): Promise<Socket | Refusal> {
+  async #find(remote: Endpoint, first: Profile, options: ConnectSettings): Promise<Socket | Refusal> {
     let found = await this.#attempt(remote, first, options, PHANTUN_ISN);
     if (found === 'refused') {
       found = await this.#attempt(remote, first === 'guise' ? 'phantun' : 'guise', options, PHANTUN_ISN);
@@ -94,12 +92,12 @@ export class Connector {
   async #attempt(
     remote: Endpoint,
     profile: Profile,
-    options: ConnectOptions,
+    options: ConnectSettings,
     phantunIsn?: number,
   ): Promise<Socket | Refusal> {
-    const { timeout = CONNECTION.connectTimeout, worker = 0, signal } = options;
+    const { timeout, worker, signal } = options;
     signal?.throwIfAborted();
-    if (this.#closed) throw systemError('ECONNABORTED', 'connect', remote);
+    if (this.#isClosed()) throw systemError('ECONNABORTED', 'connect', remote);
     const tuple = this.#freeTuple(remote);
     const phantun = profile === 'phantun';
     const open = new ActiveOpen({
@@ -112,7 +110,8 @@ export class Connector {
     const key = tupleKey(tuple);
     try {
       const outcome = await this.#drive(open, tuple, worker, signal);
-      if (!outcome) throw systemError('ECONNABORTED', 'connect', remote);
+      // The stack may have been closed between the answer and this line.
+      if (!outcome || this.#isClosed()) throw systemError('ECONNABORTED', 'connect', remote);
       if (outcome.type === 'timedOut') throw systemError('ETIMEDOUT', 'connect', remote);
       return outcome.type === 'established' ? this.#establish(remote, tuple, outcome, options) : outcome.type;
     } finally {
@@ -125,10 +124,10 @@ export class Connector {
     remote: Endpoint,
     tuple: TupleBytes,
     { sendNext, receiveNext, profile }: Extract<OpenOutcome, { type: 'established' }>,
-    { worker = 0 }: ConnectOptions,
+    { worker }: ConnectSettings,
   ): Socket {
     const maxPayload = this.#options.maxPayload(familyOf(remote.address));
-    const flow = this.#options.engine.openFlow(tuple, {
+    const id = this.#options.engine.openFlow(tuple, {
       worker,
       sendNext,
       receiveNext,
@@ -137,14 +136,9 @@ export class Connector {
       // phantun never acknowledges the first data, so there is nothing to wait for.
       guard: profile === 'guise',
     });
-    if (flow < 0) throw systemError(flow, 'connect', remote);
-    this.#options.engine.sendControl(flow, ACK);
-    const key = tupleKey(tuple);
-    const socket = this.#options.adopt({ flow, worker, key, profile, maxPayload, early: [], accepted: false });
-    const { keepalive, silence } = this.#options.liveness;
-    const early = 1 - LIVENESS.keepaliveJitter * Math.random();
-    socket.watch({ keepalive: Math.round(keepalive * early), silence }, performance.now());
-    return socket;
+    if (id < 0) throw systemError(id, 'connect', remote);
+    this.#options.engine.sendControl(id, ACK);
+    return this.#options.adopt({ id, worker, key: tupleKey(tuple), profile, maxPayload, early: [], accepted: false });
   }
 
   /** How it went, or undefined when the stack was closed meanwhile. */
@@ -159,7 +153,7 @@ export class Connector {
       let timer: NodeJS.Timeout | undefined;
       const onAbort = (): void => {
         clearTimeout(timer);
-        reject(signal!.reason);
+        reject(signal!.reason as Error);
       };
       const end = (outcome?: OpenOutcome): void => {
         clearTimeout(timer);
@@ -175,6 +169,10 @@ export class Connector {
       this.#opening.set(key, { receive: (segment) => take(open.segment(segment)), abort: end });
       take(open.start());
     });
+  }
+
+  #isClosed(): boolean {
+    return this.#closed;
   }
 
   #freeTuple(remote: Endpoint): TupleBytes {

@@ -1,6 +1,6 @@
 /** Opens what a stack's packets go through. */
 import { availableParallelism } from 'node:os';
-import { guiseError, systemError } from '../errors.js';
+import { systemError } from '../errors.js';
 import { openTun } from '../native/device.js';
 import type { DescriptorOptions, TunOptions } from './options.js';
 
@@ -11,16 +11,10 @@ export interface OpenedDevice {
   readonly name: string | undefined;
 }
 
-/** @throws {GuiseError} with the system's code (EPERM, EBUSY, ENOENT …), ERR_GUISE_DESCRIPTORS */
+/** @throws {GuiseError} with the system's code (EPERM, EBUSY, ENOENT …) */
 export function openDevice(device: TunOptions | DescriptorOptions, offload: boolean): OpenedDevice {
   if ('descriptors' in device) {
     const { descriptors, virtioHeader = false } = device;
-    if (descriptors.length < 1 || descriptors.length > 64)
-      throw guiseError('ERR_GUISE_ARGUMENT', {
-        name: 'device.descriptors',
-        found: `a list of ${descriptors.length}`,
-        expected: '1 to 64 descriptors, one for each worker',
-      });
     return { descriptors, virtioHeader, segmentation: virtioHeader && offload, name: undefined };
   }
   const opened = openTun(device.name ?? '', device.queues ?? defaultQueues(), offload);

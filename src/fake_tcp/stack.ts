@@ -1,78 +1,105 @@
 import { EventEmitter } from 'node:events';
-import { systemError, type GuiseError } from '../errors.js';
-import type { Endpoint } from '../wire/endpoint.js';
+import { guiseError, systemError, type GuiseError } from '../errors.js';
 import { Engine } from '../native/engine.js';
-import type { EngineCounters, Segment, UdpApplication } from '../native/types.js';
+import type { Segment, UdpApplication } from '../native/types.js';
+import { CONNECTION, DATA_PLANE, LIVENESS } from '../policy.js';
+import type { Endpoint } from '../wire/endpoint.js';
 import { ACK, RST, SYN } from '../wire/flags.js';
+import { synOptions, type Profile } from '../wire/profile.js';
 import { localPort } from '../wire/tuple.js';
 import { Acceptor } from './acceptor.js';
 import { NO_OPTIONS } from './active_open.js';
+import { checkEndpoint, checkObject, checkPort } from './arguments.js';
+import { Backlog } from './backlog.js';
 import { Connector } from './connector.js';
+import type { EngineCounters } from './counters.js';
 import { openDevice } from './device.js';
-import { Listener } from './listener.js';
-import type { ConnectOptions, StackOptions } from './options.js';
-import { synOptions, type Profile } from '../wire/profile.js';
+import { emit } from './emit.js';
+import { Flow, type FlowHost, type FlowInit } from './flow.js';
+import { createListener, type Listener } from './listener.js';
+import { checkConnectOptions, checkStackOptions, type ConnectOptions, type StackOptions } from './options.js';
+import type { StackSettings } from './options.js';
 import { RateLimit } from './rate_limit.js';
-import { Socket, type SocketHost, type SocketInit } from './socket.js';
+import { createSocket, type Socket } from './socket.js';
 import { TimingWheel } from './timing_wheel.js';
-import { UdpListener } from './udp_listener.js';
-import { CONNECTION, DATA_PLANE, LIVENESS } from '../policy.js';
+import { createUdpListener, type UdpListener } from './udp_listener.js';
+import { UdpPort } from './udp_port.js';
 
+/**
+ * What a {@link Stack} emits.
+ *
+ * @example
+ * ```ts
+ * import type { Stack, StackEvents } from 'guise';
+ *
+ * declare const stack: Stack;
+ * const onError = (...[error]: StackEvents['error']): void => console.error(error.message);
+ * stack.on('error', onError);
+ * ```
+ */
 export interface StackEvents {
+  /**
+   * ENODEV: the device is gone, because the interface was deleted or the other end of the descriptor closed. Everything
+   * on it is closed by then.
+   */
   error: [error: GuiseError];
 }
 
 /**
- * A TCP/IP stack of fake connections on one device. Event: `'error'` (ENODEV) when the device is gone, because the
- * interface was deleted or the other end of the descriptor closed; its sockets are closed then.
+ * A TCP/IP stack of fake connections on one device.
+ *
+ * Event: `'error'`, see {@link StackEvents}. As of any EventEmitter, one that nobody listens to is thrown.
+ *
+ * @example
+ * ```ts
+ * import { Stack } from 'guise';
+ *
+ * await using stack = await Stack.open({ device: { name: 'guise0' }, addresses: ['192.168.200.2'] });
+ * stack.on('error', (error) => console.error(error.message));
+ * const socket = await stack.connect({ address: '203.0.113.7', port: 443, signal: AbortSignal.timeout(5000) });
+ * ```
  */
 export class Stack extends EventEmitter<StackEvents> {
-  /** Name of the TUN interface; undefined on descriptors. */
-  readonly interfaceName: string | undefined;
-  /** Whether the device takes super-segments, as far as known at the start. */
-  readonly segmentation: boolean;
-  /** Worker threads, one for each queue of the device. */
-  readonly workers: number;
-
+  readonly #name: string | undefined;
+  readonly #segmentation: boolean;
   readonly #engine: Engine;
-  readonly #addresses: readonly string[];
-  readonly #mtu: number;
-  readonly #idleTimeout: number;
+  readonly #settings: StackSettings;
   readonly #resets = new RateLimit(CONNECTION.resetsPerSecond);
-  readonly #host: SocketHost;
+  readonly #host: FlowHost;
   readonly #connector: Connector;
   readonly #acceptor: Acceptor;
+  /** By the keys of their tuples. */
   readonly #sockets = new Map<string, Socket>();
-  /** By flow id. */
-  readonly #flows: (Socket | undefined)[] = [];
-  /** When to look at each socket, by the clock of `performance.now()`. */
-  readonly #looks = new TimingWheel<Socket>(CONNECTION.lookInterval, performance.now());
-  readonly #listeners = new Map<number, Listener>();
-  readonly #udpListeners = new Map<number, UdpListener>();
-  /** Runs while there are sockets. */
-  #looking: NodeJS.Timeout | undefined;
+  /** By their ids in the data plane. */
+  readonly #flows: (Flow | undefined)[] = [];
+  /** When to check each flow, by the clock of `performance.now()`. */
+  readonly #checks = new TimingWheel<Flow>(CONNECTION.roundInterval, performance.now());
+  readonly #backlogs = new Map<number, Backlog>();
+  readonly #udpPorts = new Map<number, UdpPort>();
+  readonly #applications = new Map<UdpApplication, Flow | undefined>();
+  /** Runs while there are flows. */
+  #rounds: NodeJS.Timeout | undefined;
   #closing: Promise<void> | undefined;
+  #lastCounters: EngineCounters | undefined;
 
   /**
    * Opens the device and starts its workers.
    *
-   * @throws {GuiseError} with the system's code (EPERM, EBUSY, ENOENT …) when there is no device to be had
+   * @throws {GuiseError} with the system's code (EPERM, EBUSY, ENOENT …) when there is no device to be had;
+   *   ERR_GUISE_ARGUMENT
    */
+  // eslint-disable-next-line @typescript-eslint/require-await -- what is wrong with the options rejects
   static async open(options: StackOptions): Promise<Stack> {
-    return new Stack(options);
+    return new Stack(checkStackOptions(options));
   }
 
-  private constructor(options: StackOptions) {
-    const { device, addresses, mtu = 1500, offload = true, maxFlows = CONNECTION.maxFlows, idleTimeout } = options;
-    const { maxFlowsPerSource = Math.ceil(maxFlows * CONNECTION.sourceShare) } = options;
+  private constructor(settings: StackSettings) {
     super();
+    const { device, addresses, offload, maxFlows, maxFlowsPerSource, ignoreReset } = settings;
+    this.#settings = settings;
     const { descriptors, virtioHeader, segmentation, name } = openDevice(device, offload);
-    this.interfaceName = name;
-    this.segmentation = segmentation;
-    this.workers = descriptors.length;
-    this.#addresses = addresses;
-    this.#mtu = mtu;
-    this.#idleTimeout = idleTimeout ?? Infinity;
+    this.#name = name;
+    this.#segmentation = segmentation;
     this.#engine = new Engine(
       { devices: descriptors, virtioHeader, segmentation, offload, maxFlows, ...DATA_PLANE },
       {
@@ -80,34 +107,45 @@ export class Stack extends EventEmitter<StackEvents> {
         opening: (segment, phantun) => this.#onOpening(segment, phantun ? 'phantun' : 'guise'),
         datagram: (flow, payload) => this.#flows[flow]?.receiveDatagram(payload),
         attached: (flow) => this.#acceptor.attached(flow),
-        application: (application) => this.#onApplication(application),
+        application: (application) => this.#udpPorts.get(application.listener)?.receive(application),
         deviceGone: () => this.#onDeviceGone(),
       },
     );
-    const common = {
-      engine: this.#engine,
-      maxPayload: (family: 4 | 6) => this.#maxPayload(family),
-      adopt: (init: SocketInit) => this.#adopt(init),
-    };
-    this.#acceptor = new Acceptor({ ...common, maxFlowsPerSource });
-    this.#connector = new Connector({
-      ...common,
-      addresses,
-      isTaken: (key) => this.#sockets.has(key),
-      liveness: { keepalive: options.keepalive ?? LIVENESS.keepalive, silence: options.silence ?? LIVENESS.silence },
-    });
+    const engine = this.#engine;
+    const maxPayload = (family: 4 | 6): number => this.#maxPayload(family);
+    const adopt = (init: FlowInit): Socket => this.#adopt(init);
+    this.#acceptor = new Acceptor({ engine, maxPayload, maxFlowsPerSource, adopt });
+    const isTaken = (key: string): boolean => this.#sockets.has(key);
+    this.#connector = new Connector({ engine, maxPayload, addresses, isTaken, adopt });
     this.#host = {
-      engine: this.#engine,
-      ignoreReset: options.ignoreReset ?? false,
-      forget: (socket) => this.#forget(socket),
+      engine,
+      ignoreReset,
+      applications: this.#applications,
+      forget: (flow) => this.#forget(flow),
     };
   }
 
-  get counters(): EngineCounters {
-    return this.#engine.counters();
+  /** Name of the TUN interface; undefined on descriptors. */
+  get interfaceName(): string | undefined {
+    return this.#name;
   }
 
-  /** The connections that are established. */
+  /** Whether the device takes super-segments, as far as known at the start. */
+  get segmentation(): boolean {
+    return this.#segmentation;
+  }
+
+  /** Worker threads, one for each queue of the device. */
+  get workers(): number {
+    return this.#engine.workers;
+  }
+
+  /** What was counted; the last values once the stack is closed. */
+  get counters(): EngineCounters {
+    return this.#lastCounters ?? this.#engine.counters();
+  }
+
+  /** The connections that are established, whether somebody has taken them or not. */
   get sockets(): Iterable<Socket> {
     return this.#sockets.values();
   }
@@ -115,69 +153,87 @@ export class Stack extends EventEmitter<StackEvents> {
   /**
    * Opens a connection from a free port of the stack's address of the same family.
    *
-   * @throws {GuiseError} ECONNREFUSED, ETIMEDOUT, EADDRNOTAVAIL; ECONNABORTED when the stack is closed; the reason of
-   *   `signal` when it aborts
+   * @throws {GuiseError} ECONNREFUSED, ETIMEDOUT; EADDRNOTAVAIL when no port is free; ENFILE when there are as many
+   *   connections as allowed; ECONNABORTED when the stack is closed; ERR_GUISE_ARGUMENT; the reason of `signal` when it
+   *   aborts
    */
-  connect(options: ConnectOptions): Promise<Socket> {
-    return this.#connector.connect(options);
+  async connect(options: ConnectOptions): Promise<Socket> {
+    const { addresses } = this.#settings;
+    return this.#connector.connect(checkConnectOptions(options, { workers: this.workers, addresses }));
   }
 
   /**
    * Accepts connections on a port.
    *
-   * @param port 1 to 65535
-   * @throws {GuiseError} EADDRINUSE when this stack listens there already
+   * @param options.port 1 to 65535
+   * @throws {GuiseError} EADDRINUSE when this stack listens there already; ERR_GUISE_CLOSED, ERR_GUISE_ARGUMENT
    */
-  listen({ port }: { port: number }): Listener {
-    if (this.#listeners.has(port)) throw systemError('EADDRINUSE', 'listen', { address: this.#addresses[0]!, port });
-    const onClose = (): void => {
-      this.#listeners.delete(port);
-      this.#engine.unlisten(port);
-    };
-    const listener = new Listener({ port, onClose });
-    this.#listeners.set(port, listener);
+  listen(options: { readonly port: number }): Listener {
+    const port = checkPort('port', checkObject('options', options).port);
+    this.#requireOpen();
+    const address = this.#settings.addresses[0]!;
+    if (this.#backlogs.has(port)) throw systemError('EADDRINUSE', 'listen', { address, port });
+    const backlog = new Backlog({ port, onClose: (each) => this.#unlisten(each) });
+    this.#backlogs.set(port, backlog);
     this.#engine.listen(port, {
       guise4: synOptions('guise', this.#maxPayload(4)),
       guise6: synOptions('guise', this.#maxPayload(6)),
       phantun: synOptions('phantun', this.#maxPayload(4)),
     });
-    return listener;
+    return createListener(backlog);
   }
 
   /**
-   * Binds a UDP port of the host, whose peers can be spliced to sockets of this stack.
+   * Binds a UDP port of the host, whose applications can be spliced to sockets of this stack.
    *
-   * @throws {GuiseError} EADDRINUSE, EADDRNOTAVAIL, EACCES
+   * @param local an address of the host, or 0.0.0.0 or :: for all; a port, 0 for one that the system chooses
+   * @throws {GuiseError} EADDRINUSE, EADDRNOTAVAIL, EACCES; ERR_GUISE_CLOSED, ERR_GUISE_ARGUMENT
    */
   listenUdp(local: Endpoint): UdpListener {
-    const id = this.#engine.listenUdp(local);
-    if (id < 0) throw systemError(id, this.#engine.lastSyscall, local);
-    const listener = new UdpListener(this.#engine, { address: local.address, port: this.#engine.udpPort(id) });
-    this.#udpListeners.set(id, listener);
-    return listener;
+    const { address, port } = checkEndpoint('local', local, 0);
+    this.#requireOpen();
+    const engine = this.#engine;
+    const id = engine.listenUdp({ address, port });
+    if (id < 0) throw systemError(id, engine.lastSyscall, { address, port });
+    const udp = new UdpPort({
+      engine,
+      id,
+      local: { address, port: engine.udpPort(id) },
+      applications: this.#applications,
+      onClose: () => this.#udpPorts.delete(id),
+    });
+    this.#udpPorts.set(id, udp);
+    return createUdpListener(udp);
   }
 
-  /** Closes every connection, those that are being opened too, then the device. Idempotent. */
+  /** Closes listeners and connections, those that are being opened too, then the device. Idempotent. */
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
   }
 
+  /** As `close`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
 
   async #close(): Promise<void> {
-    clearInterval(this.#looking);
-    for (const listener of [...this.#listeners.values()]) listener.close();
+    clearInterval(this.#rounds);
+    for (const backlog of [...this.#backlogs.values()]) backlog.close();
+    for (const port of [...this.#udpPorts.values()]) port.close();
     this.#connector.close();
     await Promise.all(Array.from(this.#sockets.values(), (socket) => socket.close()));
+    this.#lastCounters = this.#engine.counters();
     this.#engine.close();
+  }
+
+  #requireOpen(): void {
+    if (this.#closing) throw guiseError('ERR_GUISE_CLOSED', { what: 'stack' });
   }
 
   /** IP header and TCP header without options go off. */
   #maxPayload(family: 4 | 6): number {
-    return this.#mtu - (family === 4 ? 20 : 40) - 20;
+    return this.#settings.mtu - (family === 4 ? 20 : 40) - 20;
   }
 
   #onSegment(segment: Segment): void {
@@ -190,43 +246,52 @@ export class Stack extends EventEmitter<StackEvents> {
 
   /** A cookie has come back: with an empty ACK, or with first data when that was lost. */
   #onOpening(segment: Segment, profile: Profile): void {
-    const listener = this.#listeners.get(localPort(segment.tuple));
-    if (!listener || this.#sockets.has(segment.key)) return;
-    const refused = this.#acceptor.take(listener, segment, profile);
+    if (this.#sockets.has(segment.key)) return;
+    const backlog = this.#backlogs.get(localPort(segment.tuple));
+    if (!backlog) return;
+    const refused = this.#acceptor.take(backlog, segment, profile);
     if (!refused) return;
     this.#engine.countDrop(refused);
     this.#reset(segment);
   }
 
+  #unlisten(backlog: Backlog): void {
+    this.#backlogs.delete(backlog.port);
+    this.#engine.unlisten(backlog.port);
+    this.#acceptor.abandon(backlog);
+  }
+
   #onDeviceGone(): void {
     if (this.#closing) return;
     for (const socket of [...this.#sockets.values()]) socket.resetAndDestroy();
-    const error = systemError('ENODEV', 'read', {});
-    void this.close().then(() => {
-      if (this.listenerCount('error') > 0) this.emit('error', error);
-    });
+    void this.close().then(() => emit(this, 'error', systemError('ENODEV', 'read', {})));
   }
 
-  #onApplication(application: UdpApplication): void {
-    this.#udpListeners.get(application.listener)?.emit('application', application);
-  }
-
-  #adopt(init: SocketInit): Socket {
-    const socket = new Socket(this.#host, init);
+  #adopt(init: FlowInit): Socket {
+    const flow = new Flow(this.#host, init);
+    if (!init.accepted) this.#startLiveness(flow);
+    const socket = createSocket(flow);
     this.#sockets.set(init.key, socket);
-    this.#flows[init.flow] = socket;
-    this.#looks.add(socket, 0);
-    this.#looking ??= setInterval(() => this.#look(performance.now()), CONNECTION.lookInterval).unref();
+    this.#flows[init.id] = flow;
+    this.#checks.add(flow, 0);
+    this.#rounds ??= setInterval(() => this.#checkDue(performance.now()), CONNECTION.roundInterval).unref();
     return socket;
   }
 
-  #forget(socket: Socket): void {
-    this.#sockets.delete(socket.key);
-    this.#flows[socket.flow] = undefined;
-    if (socket.accepted) this.#acceptor.forget(socket);
+  /** Who opens a connection probes; who accepts it is probed. */
+  #startLiveness(flow: Flow): void {
+    const { keepalive, silence } = this.#settings;
+    const early = 1 - LIVENESS.keepaliveJitter * Math.random();
+    flow.startLiveness({ keepalive: Math.round(keepalive * early), silence }, performance.now());
+  }
+
+  #forget({ id, key, accepted }: Flow): void {
+    this.#sockets.delete(key);
+    this.#flows[id] = undefined;
+    if (accepted) this.#acceptor.forget(key);
     if (this.#sockets.size > 0) return;
-    clearInterval(this.#looking);
-    this.#looking = undefined;
+    clearInterval(this.#rounds);
+    this.#rounds = undefined;
   }
 
   /** Tells a stranger that nothing is here, in the form that phantun uses and RFC 9293 §3.5.2 allows. */
@@ -236,14 +301,15 @@ export class Stack extends EventEmitter<StackEvents> {
     this.#engine.sendSegment(worker, tuple, { flags: RST | ACK, seq: ack, ack: end, options: NO_OPTIONS });
   }
 
-  /** Looks at the sockets that are due: ten thousand idle ones cost next to nothing. */
-  #look(now: number): void {
-    for (const socket of this.#looks.take(now)) {
-      if (socket.closed) continue;
-      const next = socket.look(now);
-      if (socket.closed) continue; // its peer is dead
-      this.#looks.add(socket, Math.min(next, now + this.#idleTimeout / CONNECTION.idleParts));
-      if (socket.idleFor(now) >= this.#idleTimeout) void socket.close();
+  /** Checks the flows that are due, for dead peers and for idleness: ten thousand idle ones cost next to nothing. */
+  #checkDue(now: number): void {
+    const { idleTimeout } = this.#settings;
+    for (const flow of this.#checks.take(now)) {
+      if (flow.ended) continue;
+      const next = flow.checkLiveness(now);
+      if (this.#flows[flow.id] !== flow) continue; // its peer is dead
+      this.#checks.add(flow, Math.min(next, now + idleTimeout / CONNECTION.idleParts));
+      if (flow.idleTime(now) >= idleTimeout) flow.close();
     }
   }
 }

@@ -1,6 +1,17 @@
 import { isIPv6 } from 'node:net';
 
-/** An IP address and a port. */
+/**
+ * An IP address and a port.
+ *
+ * @example
+ * ```ts
+ * import type { Endpoint, Socket } from 'guise';
+ *
+ * declare const socket: Socket;
+ * const wireGuard: Endpoint = { address: '127.0.0.1', port: 51820 };
+ * socket.spliceUdp(wireGuard);
+ * ```
+ */
 export interface Endpoint {
   readonly address: string;
   readonly port: number;

@@ -3,6 +3,15 @@
  *
  * `phantun`: what phantun 0.3.1 and later send: ISN 0, NOP and window scale in the SYN, no PSH, RST to close.
  * `guise`: what Linux sends: random ISN; MSS, SACK-permitted and window scale in the SYN, PSH, FIN to close.
+ *
+ * @example
+ * ```ts
+ * import type { Profile, Stack } from 'guise';
+ *
+ * declare const stack: Stack;
+ * const profile: Profile = 'phantun';
+ * const socket = await stack.connect({ address: '203.0.113.7', port: 443, profile });
+ * ```
  */
 export type Profile = 'guise' | 'phantun';
 

@@ -7,7 +7,7 @@
  * 3. Whoever closes has ended within finTries * finWait, whatever the network does; whoever was closed has forgotten
  *    within linger.
  * 4. ECONNRESET comes from a RST that arrived, and never where RSTs are ignored.
- * 5. A client whose network is dead ends with ETIMEDOUT within its patience, three probes and a look.
+ * 5. A client whose network is dead ends with ETIMEDOUT within its patience, three probes and a check.
  * 6. A client whose network loses nothing never ends with ETIMEDOUT.
  * 7. Over a network that loses nothing, when one closes both end in order.
  */
@@ -36,14 +36,14 @@ class End {
   #signs = { received: 0, sent: 0, acknowledged: false };
   #resets = 0;
   #deadline = Infinity;
-  #lookAt = 0;
+  #checkAt = 0;
   #state: ConnectionState = 'established';
   readonly #ignoreReset: boolean;
 
-  constructor({ watched, ignoreReset }: { watched: boolean; ignoreReset: boolean }) {
+  constructor({ checksPeer, ignoreReset }: { checksPeer: boolean; ignoreReset: boolean }) {
     this.connection = new Connection({ profile: 'guise', ignoreReset });
     this.#ignoreReset = ignoreReset;
-    if (watched) this.connection.watch({ keepalive: KEEPALIVE, silence: SILENCE }, 0, this.#signs);
+    if (checksPeer) this.connection.startLiveness({ keepalive: KEEPALIVE, silence: SILENCE }, 0, this.#signs);
   }
 
   get forgotten(): boolean {
@@ -81,9 +81,9 @@ class End {
       this.#deadline = Infinity;
       this.#take(this.connection.timeout(), now);
     }
-    if (now < this.#lookAt) return;
-    this.#take(this.connection.look(now, this.#signs), now);
-    this.#lookAt = this.connection.nextLook;
+    if (now < this.#checkAt) return;
+    this.#take(this.connection.checkLiveness(now, this.#signs), now);
+    this.#checkAt = this.connection.nextCheck;
   }
 
   #take({ send, wait, ended, forget }: ConnectionStep, now: number): void {
@@ -114,8 +114,8 @@ class World {
   now = 0;
 
   constructor({ ignoreReset = false } = {}) {
-    this.client = new End({ watched: true, ignoreReset });
-    this.server = new End({ watched: false, ignoreReset });
+    this.client = new End({ checksPeer: true, ignoreReset });
+    this.server = new End({ checksPeer: false, ignoreReset });
   }
 
   get ends(): readonly [End, End] {

@@ -68,7 +68,7 @@ t.test('reset ends the peer with ECONNRESET', async (t) => {
   const [here, there] = await connected(client, server);
   const failed = once(there, 'error');
   here.resetAndDestroy();
-  const [error] = await failed;
+  const [error] = (await failed) as [Error];
   t.match(error, { code: 'ECONNRESET', address: CLIENT4 });
   await Promise.all([client.close(), server.close()]);
 });

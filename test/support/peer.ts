@@ -16,7 +16,7 @@ export interface Accepted {
   readonly seq: number;
   readonly ack: number;
   /** Writes a segment of the connection. */
-  write(segment: Partial<TestSegment>): void;
+  readonly write: (segment: Partial<TestSegment>) => void;
 }
 
 /** Opens a connection to a stack, which listens for it. */
@@ -32,4 +32,17 @@ export async function accept(stack: Stack, wire: Wire, syn: Partial<TestSegment>
   write({});
   const [socket] = await accepted;
   return { socket, ...numbers, write };
+}
+
+/** Connects a client to port 4567 of a server. What the first datagram is does not matter: it opens the connection. */
+export async function connectPair(client: Stack, server: Stack): Promise<[here: Socket, there: Socket]> {
+  const accepted = once(server.listen({ port: 4567 }), 'connection') as Promise<[Socket]>;
+  const here = await client.connect({ address: SERVER4, port: 4567 });
+  const [there] = await accepted;
+  return [here, there];
+}
+
+/** Waits for a condition, turn by turn. */
+export async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await new Promise((resolve) => setImmediate(resolve));
 }

@@ -1,0 +1,84 @@
+/** Accepted connections of one port that nobody has taken yet, and whether more are taken on. */
+import type { EventEmitter } from 'node:events';
+import { CONNECTION } from '../policy.js';
+import { emit } from './emit.js';
+import { Inbox } from './inbox.js';
+import type { Socket } from './socket.js';
+
+/**
+ * What a {@link Listener} emits.
+ *
+ * @example
+ * ```ts
+ * import type { Listener, ListenerEvents } from 'guise';
+ *
+ * declare const listener: Listener;
+ * const greet = (...[socket]: ListenerEvents['connection']): void => socket.send(Buffer.from('hello'));
+ * listener.on('connection', greet);
+ * ```
+ */
+export interface ListenerEvents {
+  /** A connection, which is the listener's to close. */
+  connection: [socket: Socket];
+  /** Once and last. */
+  close: [];
+}
+
+export class Backlog {
+  readonly port: number;
+  readonly #onClose: () => void;
+  #emitter!: EventEmitter<ListenerEvents>;
+  #inbox!: Inbox<Socket>;
+  #closed = false;
+
+  /** @param onClose the port is free, and what is being accepted on it is nobody's */
+  constructor({ port, onClose }: { port: number; onClose: (backlog: Backlog) => void }) {
+    this.port = port;
+    this.#onClose = () => onClose(this);
+  }
+
+  /** Whose listeners hear of it: the Listener, before anything happens. */
+  set emitter(emitter: EventEmitter<ListenerEvents>) {
+    this.#emitter = emitter;
+    this.#inbox = new Inbox<Socket>({
+      emitter,
+      event: 'connection',
+      limit: Infinity,
+      cost: () => 1,
+      isGood: (socket) => {
+        socket.off('error', ignore);
+        return !socket.closed;
+      },
+    });
+  }
+
+  get inbox(): Inbox<Socket> {
+    return this.#inbox;
+  }
+
+  /** Whether as many wait as may. */
+  get isFull(): boolean {
+    if (this.#inbox.length >= CONNECTION.backlog) this.#inbox.clear((socket) => !socket.closed);
+    return this.#inbox.length >= CONNECTION.backlog;
+  }
+
+  /** Somebody may take it. What fails while it waits is nobody's business. */
+  offer(socket: Socket): void {
+    socket.on('error', ignore);
+    this.#inbox.put(socket);
+  }
+
+  /** Resets what nobody has taken. Idempotent. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#onClose();
+    const waiting = this.#inbox.waiting;
+    this.#inbox.clear();
+    this.#inbox.end();
+    for (const socket of waiting) socket.resetAndDestroy();
+    emit(this.#emitter, 'close');
+  }
+}
+
+function ignore(): void {}

@@ -1,0 +1,370 @@
+/**
+ * One connection as it runs: the data plane's flow, the state machine that decides (connection.ts), its timers, and the
+ * Socket that a user has of it. The stack and the Socket both talk to this; the Socket shows what is public.
+ */
+import type { EventEmitter } from 'node:events';
+import { guiseError, systemError } from '../errors.js';
+import type { Engine } from '../native/engine.js';
+import type { FlowCounters, Segment, UdpApplication } from '../native/types.js';
+import { CONNECTION } from '../policy.js';
+import type { Endpoint } from '../wire/endpoint.js';
+import { ACK, FIN, RST } from '../wire/flags.js';
+import type { Profile } from '../wire/profile.js';
+import { localEnd, remoteEnd, tupleOf } from '../wire/tuple.js';
+import { NO_OPTIONS } from './active_open.js';
+import { refuse } from './arguments.js';
+import { Connection, type ConnectionStep } from './connection.js';
+import { emit } from './emit.js';
+import { Inbox } from './inbox.js';
+import type { LivenessOptions } from './liveness.js';
+
+/**
+ * What a {@link Socket} emits.
+ *
+ * @example
+ * ```ts
+ * import type { Socket, SocketEvents } from 'guise';
+ *
+ * declare const socket: Socket;
+ * const echo = (...[datagram]: SocketEvents['message']): void => socket.send(datagram);
+ * socket.on('message', echo);
+ * ```
+ */
+export interface SocketEvents {
+  /** A datagram, which is the listener's to keep. */
+  message: [datagram: Uint8Array];
+  /** ECONNRESET when the peer resets, ETIMEDOUT when it is silent. */
+  error: [error: Error];
+  /** Once and last. */
+  close: [];
+}
+
+/** What the flows of a stack share. */
+export interface FlowHost {
+  readonly engine: Engine;
+  /** RSTs do not end established connections: for networks that inject them. */
+  readonly ignoreReset: boolean;
+  /** Applications that are not gone, and the flow that carries each. */
+  readonly applications: Map<UdpApplication, Flow | undefined>;
+  /** Called once when the data plane's flow has been forgotten. */
+  forget(flow: Flow): void;
+}
+
+export interface FlowInit {
+  /** In the data plane. */
+  readonly id: number;
+  readonly worker: number;
+  /** The tuple, as `tupleKey` makes it. */
+  readonly key: string;
+  readonly profile: Profile;
+  readonly maxPayload: number;
+  /** Datagrams that came before the flow was in the table. */
+  readonly early: readonly Uint8Array[];
+  /** The peer has opened it. */
+  readonly accepted: boolean;
+}
+
+export class Flow {
+  readonly id: number;
+  readonly key: string;
+  readonly profile: Profile;
+  readonly maxPayload: number;
+  readonly accepted: boolean;
+
+  readonly #host: FlowHost;
+  readonly #worker: number;
+  readonly #connection: Connection;
+  #emitter!: EventEmitter<SocketEvents>;
+  // Most flows are spliced and never need the two: they come when they are wanted.
+  #inbox: Inbox<Uint8Array> | undefined;
+  #unsent: Uint8Array[] | undefined;
+  #early: readonly Uint8Array[];
+  /** Datagrams that came too early to be spliced. */
+  #tooEarly = 0;
+  /** Datagrams that the data plane has given us. */
+  #delivered = 0;
+  #timer: NodeJS.Timeout | undefined;
+  #application: UdpApplication | undefined;
+  #reading = false;
+  #spliced = false;
+  #ended = false;
+  #error: Error | undefined;
+  #closeEmitted = false;
+  #lastCounters: FlowCounters | undefined;
+  #activity = 0;
+  #activeAt = 0;
+
+  constructor(host: FlowHost, { id, worker, key, profile, maxPayload, early, accepted }: FlowInit) {
+    this.#host = host;
+    this.#worker = worker;
+    this.id = id;
+    this.key = key;
+    this.accepted = accepted;
+    this.profile = profile;
+    this.maxPayload = maxPayload;
+    this.#early = early;
+    this.#connection = new Connection({ profile, ignoreReset: host.ignoreReset });
+  }
+
+  /** Whose listeners hear of it: the Socket, before anything happens. */
+  set emitter(emitter: EventEmitter<SocketEvents>) {
+    this.#emitter = emitter;
+  }
+
+  get local(): Endpoint {
+    return localEnd(tupleOf(this.key));
+  }
+
+  get remote(): Endpoint {
+    return remoteEnd(tupleOf(this.key));
+  }
+
+  /** It has ended, in order or not. */
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  get counters(): FlowCounters {
+    return this.#lastCounters ?? this.#host.engine.flowCounters(this.id);
+  }
+
+  get receiveDrops(): number {
+    return (this.#inbox?.dropped ?? 0) + this.#tooEarly;
+  }
+
+  send(datagram: Uint8Array): void {
+    this.#requireEstablished();
+    if (datagram.length < 1 || datagram.length > this.maxPayload) {
+      throw guiseError('ERR_GUISE_DATAGRAM_SIZE', { size: datagram.length, most: this.maxPayload });
+    }
+    if (!this.#unsent) {
+      this.#unsent = [];
+      queueMicrotask(() => this.#sendUnsent());
+    }
+    this.#unsent.push(datagram);
+  }
+
+  spliceApplication(application: UdpApplication): void {
+    const { engine, applications } = this.#host;
+    this.#requireEstablished();
+    if (this.#spliced) throw systemError('EISCONN', 'splice', application.remote);
+    if (!applications.has(application)) throw systemError('ENOENT', 'splice', application.remote);
+    if (application.worker !== this.#worker)
+      refuse(
+        'application.worker',
+        application.worker,
+        `an application of worker ${this.#worker}, which has the connection; \`connect\` takes \`worker\``,
+      );
+    this.#sendUnsent();
+    const result = engine.spliceApplication(this.id, application.id);
+    if (result < 0) throw systemError(result, 'splice', application.remote);
+    this.#spliced = true;
+    // The data plane takes none from here.
+    this.#tooEarly += this.#takeWaiting().length;
+    const before = applications.get(application);
+    if (before) before.#application = undefined;
+    applications.set(application, this);
+    this.#application = application;
+  }
+
+  unsplice(): void {
+    if (!this.#application) return;
+    const { applications } = this.#host;
+    if (applications.has(this.#application)) applications.set(this.#application, undefined);
+    this.#application = undefined;
+    this.#host.engine.unsplice(this.id);
+  }
+
+  spliceUdp(remote: Endpoint): void {
+    const { engine } = this.#host;
+    this.#requireEstablished();
+    if (this.#spliced) throw systemError('EISCONN', 'splice', remote);
+    this.#sendUnsent();
+    const result = engine.spliceUdp(this.id, remote, this.#waiting);
+    if (result < 0) throw systemError(result, engine.lastSyscall, remote);
+    this.#takeWaiting();
+    this.#spliced = true;
+  }
+
+  close(): void {
+    this.#sendUnsent();
+    this.#apply(this.#connection.close());
+    if (this.#ended) this.#emitEnd();
+  }
+
+  abort(): void {
+    this.#apply(this.#connection.abort());
+    if (this.#ended) this.#emitEnd();
+  }
+
+  /** Resolves when `'close'` has been emitted. */
+  async closed(): Promise<void> {
+    if (!this.#closeEmitted) await new Promise<void>((resolve) => this.#emitter.once('close', () => resolve()));
+  }
+
+  /** Has the data plane give us what it holds, and what comes. */
+  read(): Inbox<Uint8Array> {
+    if (!this.#reading && !this.#spliced && this.#lastCounters === undefined) {
+      this.#reading = true;
+      this.#host.engine.readFlow(this.id);
+    }
+    return this.#received();
+  }
+
+  /** A datagram from the data plane. */
+  receiveDatagram(datagram: Uint8Array): void {
+    this.#delivered++;
+    if (this.#closeEmitted) return;
+    this.#received().put(datagram);
+    if (this.#ended && !this.#isHeld) this.#emitEnd();
+  }
+
+  /** A RST or a FIN, which the data plane has found valid. */
+  receiveSegment({ flags, seq, payload }: Segment): void {
+    if (flags & RST) this.#apply(this.#connection.reset());
+    else this.#apply(this.#connection.finished(), (seq + payload.length + 1) >>> 0);
+  }
+
+  /** From now on `checkLiveness` finds out whether the peer lives. */
+  startLiveness(options: LivenessOptions, now: number): void {
+    this.#connection.startLiveness(options, now, this.#host.engine.flowSigns(this.id));
+  }
+
+  /** Probes the peer where that is due, and ends the connection when it is dead. When to check next, or Infinity. */
+  checkLiveness(now: number): number {
+    const { engine } = this.#host;
+    if (this.#connection.hasLiveness) this.#apply(this.#connection.checkLiveness(now, engine.flowSigns(this.id)));
+    return this.#connection.nextCheck;
+  }
+
+  /**
+   * Milliseconds without a datagram in either direction. Of a client that probes us only what it sends counts: a backend
+   * that goes on sending must not keep a dead one.
+   */
+  idleTime(now: number): number {
+    const { engine } = this.#host;
+    const probed = this.profile === 'guise' && !this.#connection.hasLiveness;
+    const read = (): number => (probed ? engine.flowSigns(this.id).received : engine.flowActivity(this.id));
+    const activity = this.#connection.state === 'established' ? read() : 0;
+    if (activity !== this.#activity || this.#activeAt === 0) {
+      this.#activity = activity;
+      this.#activeAt = now;
+    }
+    return now - this.#activeAt;
+  }
+
+  #requireEstablished(): void {
+    if (this.#connection.state !== 'established') throw guiseError('ERR_GUISE_CLOSED', { what: 'socket' });
+  }
+
+  #received(): Inbox<Uint8Array> {
+    if (this.#inbox) return this.#inbox;
+    this.#inbox = new Inbox<Uint8Array>({
+      emitter: this.#emitter,
+      event: 'message',
+      limit: CONNECTION.receiveQueueBytes,
+      cost: ({ length }) => length + CONNECTION.datagramOverhead,
+    });
+    for (const each of this.#early) this.#inbox.put(each);
+    this.#early = [];
+    if (this.#closeEmitted) this.#inbox.end(this.#error);
+    return this.#inbox;
+  }
+
+  /** What has come and was not taken. */
+  get #waiting(): readonly Uint8Array[] {
+    return this.#inbox?.waiting ?? this.#early;
+  }
+
+  #takeWaiting(): readonly Uint8Array[] {
+    const waiting = this.#waiting;
+    this.#early = [];
+    this.#inbox?.clear();
+    return waiting;
+  }
+
+  #sendUnsent(): void {
+    const unsent = this.#unsent;
+    this.#unsent = undefined;
+    if (unsent && this.#connection.state === 'established') this.#host.engine.sendDatagrams(this.id, unsent);
+  }
+
+  /** Does what the connection wants. `receiveNext` is behind the peer's FIN, which takes a number. */
+  #apply({ send, wait, ended, forget }: ConnectionStep, receiveNext?: number): void {
+    // After an error the application stays, for another connection; else it goes with this one.
+    if (ended !== undefined && ended !== 'closed') this.unsplice();
+    if (this.#application && (send === 'fin' || send === 'reset' || forget)) {
+      this.#host.applications.delete(this.#application);
+      this.#application = undefined;
+    }
+    if (send) this.#sendControl(send, receiveNext);
+    if (wait !== undefined) this.#wait(wait);
+    if (ended) this.#end(ended);
+    if (forget) this.#forget();
+    if (this.#ended && (forget || !this.#isHeld)) this.#emitEnd();
+  }
+
+  #end(why: NonNullable<ConnectionStep['ended']>): void {
+    this.#ended = true;
+    if (why !== 'closed') this.#error = systemError(why, 'read', this.remote);
+    // What came before the peer's FIN is to be had after it.
+    else if (this.#isHeld) this.read();
+  }
+
+  /** Whether the data plane has datagrams for JavaScript that have not come here. */
+  get #isHeld(): boolean {
+    if (this.#spliced || this.#lastCounters) return false;
+    const { receivedDatagrams, receivedDrops } = this.counters;
+    return receivedDatagrams - receivedDrops > this.#delivered;
+  }
+
+  /** Tells the listeners, and whoever iterates. */
+  #emitEnd(): void {
+    if (this.#closeEmitted) return;
+    this.#closeEmitted = true;
+    const iterated = this.#inbox?.hasIterators ?? false;
+    this.#inbox?.end(this.#error);
+    if (this.#error && (!iterated || this.#emitter.listenerCount('error') > 0)) {
+      emit(this.#emitter, 'error', this.#error);
+    }
+    emit(this.#emitter, 'close');
+  }
+
+  #sendControl(what: NonNullable<ConnectionStep['send']>, receiveNext?: number): void {
+    const { engine } = this.#host;
+    switch (what) {
+      case 'ack':
+        return engine.sendControl(this.id, ACK, receiveNext);
+      case 'fin':
+        return engine.sendControl(this.id, FIN | ACK, receiveNext);
+      case 'reset':
+        return engine.sendControl(this.id, RST);
+      case 'finAgain':
+        return this.#sendAgain(FIN | ACK, engine.flowNumbers(this.id).sendNext - 1);
+      case 'probe':
+        // A number that the peer has acknowledged already has to be answered (RFC 9293 §3.10.7.4); phantun does so for
+        // a number one before the last that it has acknowledged.
+        return this.#sendAgain(ACK, engine.flowNumbers(this.id).peerAck - 1);
+    }
+  }
+
+  #sendAgain(flags: number, seq: number): void {
+    const { engine } = this.#host;
+    const ack = engine.flowNumbers(this.id).receiveNext;
+    engine.sendSegment(this.#worker, tupleOf(this.key), { flags, seq: seq >>> 0, ack, options: NO_OPTIONS });
+  }
+
+  #wait(milliseconds: number): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#apply(this.#connection.timeout()), milliseconds);
+    // What only answers a repeated FIN keeps no process alive.
+    if (this.#connection.state === 'lastAck') this.#timer.unref();
+  }
+
+  #forget(): void {
+    clearTimeout(this.#timer);
+    this.#lastCounters = this.#host.engine.flowCounters(this.id);
+    this.#host.engine.closeFlow(this.id);
+    this.#host.forget(this);
+  }
+}
