@@ -16,7 +16,8 @@ import { Firewall } from './firewall.js';
 import { rules, type FirewallOptions } from './firewall_rules.js';
 import { Forwarding } from './forwarding.js';
 import { holdServerPort } from './server_port.js';
-import { configureTun, type TunAddresses } from './tun_interface.js';
+import type { TunAddresses } from './look/interfaces.js';
+import { configureTun } from './tun_interface.js';
 import { UndoList } from './undo_list.js';
 import { Upkeep, type HostPart } from './upkeep.js';
 

@@ -4,7 +4,7 @@ import { freePairs, wantedPair, type Ends } from './address_choice.js';
 import { Disposables } from './disposables.js';
 import { readInterfaces, type InterfaceAddress } from './look/interfaces.js';
 import { lockName } from './name_lock.js';
-import type { TunAddresses } from './tun_interface.js';
+import type { TunAddresses } from './look/interfaces.js';
 
 export interface AddressOptions {
   /** By options. */

@@ -2,16 +2,8 @@
 import { guiseError } from '../errors.js';
 import { HOST } from '../policy.js';
 import { run } from './command.js';
-import { isConfigured, readInterfaces } from './look/interfaces.js';
+import { isConfigured, readInterfaces, type TunAddresses } from './look/interfaces.js';
 import { readTunState } from './look/tun.js';
-
-/** The host's end and the stack's end. */
-export interface TunAddresses {
-  readonly local4: string;
-  readonly peer4: string;
-  readonly local6?: string;
-  readonly peer6?: string;
-}
 
 /**
  * Gives an interface addresses and brings it up. `mtu` in bytes. Does nothing where all of that is so already: a

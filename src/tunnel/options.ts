@@ -1,4 +1,4 @@
-import type { TunAddresses } from '../host/tun_interface.js';
+import type { TunAddresses } from '../host/look/interfaces.js';
 import type { Log } from '../observe/log.js';
 import type { Endpoint, HostPort } from '../wire/endpoint.js';
 import type { Profile } from '../wire/profile.js';

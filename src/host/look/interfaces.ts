@@ -1,7 +1,14 @@
 /** The interfaces of this network namespace and their addresses, as `ip` tells them. Looks, and changes nothing. */
 import { normalAddress } from '../../wire/address.js';
 import { run } from '../command.js';
-import type { TunAddresses } from '../tun_interface.js';
+
+/** The host's end and the stack's end. */
+export interface TunAddresses {
+  readonly local4: string;
+  readonly peer4: string;
+  readonly local6?: string;
+  readonly peer6?: string;
+}
 
 /** `address` is the far end of a point-to-point interface; `prefixlen` is of that network, or of `local`'s. */
 export interface InterfaceAddress {
