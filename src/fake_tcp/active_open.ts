@@ -23,7 +23,7 @@ export type OpenOutcome =
 
 export interface OpenStep {
   readonly send?: ControlSegment;
-  /** Call `timeout` after so many milliseconds, unless a segment decided first. */
+  /** Milliseconds after which to call `timeout`, unless a segment decided first. */
   readonly wait?: number;
   readonly outcome?: OpenOutcome;
 }

@@ -14,7 +14,7 @@ export type ConnectionState = 'established' | 'finWait' | 'lastAck' | 'closed';
 export interface ConnectionStep {
   /** `finAgain` has the number of the FIN before it; `probe` is an ACK that the peer has to answer. */
   readonly send?: 'ack' | 'fin' | 'finAgain' | 'reset' | 'probe';
-  /** Call `timeout` after so many milliseconds, instead of at the time asked for before. */
+  /** Milliseconds after which to call `timeout`, instead of at the time asked for before. */
   readonly wait?: number;
   /** Once in a connection: nothing more is sent or received. `closed` is in order, the others are errors. */
   readonly ended?: 'closed' | 'ECONNRESET' | 'ETIMEDOUT';

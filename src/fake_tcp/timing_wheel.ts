@@ -5,7 +5,7 @@ export class TimingWheel<T> {
   readonly #slots = new Map<number, T[]>();
   #passed: number;
 
-  /** @param interval milliseconds: `take` is called so often */
+  /** @param interval milliseconds from one call of `take` to the next */
   constructor(interval: number, now: number) {
     this.#interval = interval;
     this.#passed = Math.floor(now / interval);

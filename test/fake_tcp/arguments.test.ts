@@ -31,7 +31,6 @@ const never = fc.constantFrom<unknown>(
   new Proxy({}, {}),
 );
 
-/** What a number is, and yet not one that is allowed where values are whole and small. */
 const ADDRESS = { address: SERVER4, port: 80 };
 
 interface Entry {
@@ -47,7 +46,7 @@ interface Entry {
 const isObject = (value: unknown): boolean => typeof value === 'object' && value !== null && !Array.isArray(value);
 
 function entries(stack: Stack, udp: UdpListener, socket: Socket): Entry[] {
-  const [descriptor] = [9999];
+  const descriptor = 9999; // never opened: the options are refused before
   const application = { id: 1, listener: 0, worker: 0, local: ADDRESS, remote: ADDRESS } satisfies UdpApplication;
   const ports = [0, 65_536, 70_000, '80', Infinity];
   const times = [0, '5'];

@@ -75,7 +75,7 @@ t.test('splicing to an application that is gone says so at once', async (t) => {
   const second = await connect();
   t.throws(() => second.spliceApplication(served), gone, 'its connection has ended in order');
 
-  const [, other] = [client, await stackPair()] as const;
+  const other = await stackPair();
   const [elsewhere] = await application(other[0].listenUdp(LOCAL));
   t.throws(() => second.spliceApplication(elsewhere), gone, 'of another stack');
   t.throws(() => second.spliceApplication({ ...served, id: 77 }), gone, 'never was one');
