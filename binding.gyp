@@ -1,7 +1,7 @@
 {
   "target_defaults": {
     "include_dirs": ["native"],
-    "cflags_cc": ["-std=c++20", "-O2", "-g", "-Wall", "-Wextra", "-Wno-missing-field-initializers"],
+    "cflags_cc": ["-std=c++20", "-O2", "-g", "-Wall", "-Wextra"],
     "cflags_cc!": ["-std=gnu++17", "-fno-exceptions"]
   },
   "targets": [
@@ -9,10 +9,14 @@
       "target_name": "guise",
       "sources": [
         "native/binding/addon.cc",
+        "native/binding/engine_object.cc",
+        "native/binding/host_functions.cc",
+        "native/binding/layout.cc",
+        "native/binding/policy.cc",
         "native/host/ruleset_generation.cc",
         "native/io/packet_device.cc",
         "native/io/tun_device.cc",
-        "native/io/udp_port.cc",
+        "native/io/udp_socket.cc",
         "native/plane/downlink.cc",
         "native/plane/engine.cc",
         "native/plane/passive_open.cc",

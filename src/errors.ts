@@ -139,7 +139,15 @@ const SYSTEM: Readonly<Record<string, Readonly<Record<string, Entry>>>> = {
     ENFILE: { sentence: 'As many connections as allowed are open' },
     EMFILE: { sentence: 'Too many open files', mend: MORE_FILES },
   },
+  mmap: { ENOMEM: { sentence: 'No memory for the data plane', mend: 'allow fewer connections, or give more memory' } },
+  pthread_create: {
+    EAGAIN: { sentence: 'No more threads can be started', mend: 'raise the limit of processes with `ulimit -u`' },
+  },
   splice: {
+    EXDEV: {
+      sentence: 'The application belongs to another worker than the connection',
+      mend: 'connect with the `worker` of the application',
+    },
     EISCONN: { sentence: 'The connection is spliced already', mend: 'splice a connection once' },
     ENOENT: { sentence: 'The application is gone', mend: 'its next datagram makes it new' },
   },
@@ -176,6 +184,7 @@ const DROPS: Readonly<Record<string, Entry>> = {
     sentence: 'segments came with numbers that the peer would not send: injected, or after a long outage',
   },
   badAck: { sentence: 'segments came that acknowledge what was never sent: injected, most likely' },
+  applicationGone: { sentence: 'connections have lost the application that they were for' },
   badChecksum: { sentence: 'segments came with a wrong checksum: something on the path damages them' },
 };
 

@@ -83,7 +83,7 @@ export class Acceptor {
       receiveNext,
       maxPayload,
       push: profile === 'guise',
-      guard: false,
+      limitInitialWindow: false,
     });
     if (flow < 0) return 'flowsFull';
     const early = payload.length > 0 ? [payload.slice()] : [];

@@ -135,7 +135,7 @@ export class Connector {
       maxPayload,
       push: profile === 'guise',
       // phantun never acknowledges the first data, so there is nothing to wait for.
-      guard: profile === 'guise',
+      limitInitialWindow: profile === 'guise',
     });
     if (flow < 0) throw systemError(flow, 'connect', remote);
     this.#options.engine.sendControl(flow, ACK);

@@ -81,6 +81,7 @@ export class Stack extends EventEmitter<StackEvents> {
         datagram: (flow, payload) => this.#flows[flow]?.receiveDatagram(payload),
         attached: (flow) => this.#acceptor.attached(flow),
         application: (application) => this.#onApplication(application),
+        applicationGone: (flow) => this.#flows[flow]?.resetAndDestroy(),
         deviceGone: () => this.#onDeviceGone(),
       },
     );

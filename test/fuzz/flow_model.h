@@ -20,16 +20,6 @@
 #include "ledger.h"
 #include "plane/engine.h"
 
-// Calls `take` with each of the datagrams that `bytes` are cut into.
-template <typename Take>
-void each_datagram(std::span<const uint8_t> bytes, size_t segment_size, Take take) {
-  while (!bytes.empty()) {
-    const auto one = bytes.first(std::min(segment_size, bytes.size()));
-    take(one);
-    bytes = bytes.subspan(one.size());
-  }
-}
-
 class FlowModel {
  public:
   static constexpr uint32_t kFlows = 4;  // at the same time: fewer than tuples
@@ -70,9 +60,9 @@ class FlowModel {
     for (uint32_t id = 1; id <= kFlows; ++id) before_[id] = counters_->flow(id);
   }
 
-  void opened(Connection& one, uint32_t id, const guise::Engine::FlowOptions& options, bool read) {
+  void opened(Connection& one, uint32_t id, const guise::Flow::Options& options, bool read) {
     count_life(id, before_[id]);
-    REQUIRE(tuples_.emplace(std::pair(id, counters_->flow(id).life), index_of(one)).second);
+    REQUIRE(tuples_.emplace(std::pair(id, counters_->flow(id).generation), index_of(one)).second);
     lives_[id] = {true, read ? Fate::kDelivered : Fate::kHeld};
     one.id = id;
     one.receive_next = options.receive_next;
@@ -116,8 +106,8 @@ class FlowModel {
   void peer_sends(const guise::SegmentView& segment, size_t worker) {
     const auto index = index_of(segment.tuple);
     if (!index || segment.flags & (guise::kSyn | guise::kRst | guise::kFin)) return;
-    each_datagram(segment.payload, segment.segment_size,
-                  [&](auto datagram) { in_.put(segments_of(*index, worker), datagram); });
+    guise::each_datagram(segment.payload, segment.segment_size,
+                         [&](auto datagram) { in_.put(segments_of(*index, worker), datagram); });
   }
 
   // What comes out.
@@ -147,7 +137,7 @@ class FlowModel {
     while (!next.empty() && segment.seq != next.front() && !(gaps && next.size() == 1)) next.pop_front();
     REQUIRE(!next.empty());
     next.front() = segment.seq + static_cast<uint32_t>(segment.payload.size()) + fin;
-    each_datagram(segment.payload, segment.segment_size, [&](auto datagram) {
+    guise::each_datagram(segment.payload, segment.segment_size, [&](auto datagram) {
       REQUIRE(out_.take(one.senders, kToPeer + segments_of(*index, worker), datagram));
       ++seen_;
     });
@@ -158,8 +148,7 @@ class FlowModel {
     const auto index = index_of(tuple_of(record));
     switch (record.type) {
       case kSegment:
-        if (record.id == 0) return;
-        break;
+        return REQUIRE(record.id == 0);
       case kOpening:
         return REQUIRE(index && connections[*index].cookies.contains(record.ack - 1));
       case kDatagram:
@@ -167,6 +156,8 @@ class FlowModel {
         ++delivered_;
         break;
       case kAttached:
+      case kFlowEnd:
+      case kApplicationGone:
         break;
       default:
         REQUIRE(!"an event of a flow");

@@ -71,7 +71,7 @@ void id_tests() {
     std::vector<EngineRig::Bytes> current;
     for (const auto& [record, payload] : rig.events()) {
       CHECK(record.id == 1);
-      if (record.type == EventType::kDatagram && record.detail == counters.life) current.push_back(payload);
+      if (record.type == EventType::kDatagram && record.detail == counters.generation) current.push_back(payload);
     }
     CHECK((current == std::vector<EngineRig::Bytes>{{4, 5, 6}}));
   });
@@ -151,7 +151,7 @@ void splice_tests() {
 
 void flood_tests() {
   test("of SYNs that go on coming faster than they are read a share is answered, and those that come again", [] {
-    constexpr uint16_t kBatch = 64, kPatience = 32, kShare = 16;  // of Downlink and PassiveOpen
+    constexpr uint16_t kBatch = 64, kPatience = 32, kShare = 16;  // of test_policy()
     EngineRig rig;
     const EngineCounters& counters = rig.engine->counters()->engine();
     const uint64_t& refused = counters.dropped[static_cast<size_t>(DropReason::kSynLimit)];

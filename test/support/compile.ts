@@ -15,7 +15,6 @@ const FLAGS = [
   '-pthread',
   '-Wall',
   '-Wextra',
-  '-Wno-missing-field-initializers',
   '-Werror',
   '-fno-sanitize-recover=all',
   '-Inative',
@@ -36,13 +35,13 @@ export interface CompileOptions {
 }
 
 /**
- * Compiles programs in build/<compiler>.
+ * Compiles programs in build/<compiler>-<sanitizers>.
  *
  * @returns the path of each, in the order of `mains`
  * @throws what the compiler has to say
  */
 export async function compile({ compiler, sanitizers, mains }: CompileOptions): Promise<string[]> {
-  const folder = `${root}/build/${compiler}`;
+  const folder = `${root}/build/${compiler}-${sanitizers.replaceAll(',', '-')}`;
   mkdirSync(folder, { recursive: true });
   const run = (...args: string[]): Promise<unknown> =>
     promisify(execFile)(compiler, [`-fsanitize=${sanitizers}`, ...FLAGS, ...args], { cwd: root });
