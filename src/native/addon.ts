@@ -102,10 +102,14 @@ export interface NativeEngine {
 interface Addon {
   readonly Engine: new () => NativeEngine;
   readonly layout: Layout;
-  openTun(name: string, queues: number, offload: boolean): OpenTunResult | { errno: number; syscall: string };
-  limitCapabilities(mask: number): number;
-  filterSystemCalls(): number;
-  rulesetGeneration(): number;
+  readonly openTun: (
+    name: string,
+    queues: number,
+    offload: boolean,
+  ) => OpenTunResult | { errno: number; syscall: string };
+  readonly limitCapabilities: (mask: number) => number;
+  readonly filterSystemCalls: () => number;
+  readonly rulesetGeneration: () => number;
 }
 
 function load(): Addon {

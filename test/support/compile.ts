@@ -17,6 +17,8 @@ const FLAGS = [
   '-Wextra',
   '-Werror',
   '-fno-sanitize-recover=all',
+  // It looks at memory through a pipe, which a test that leaves no descriptors free takes away.
+  '-fno-sanitize=vptr',
   '-Inative',
 ];
 
