@@ -44,6 +44,7 @@ struct Flow : std::enable_shared_from_this<Flow> {
         header(options.tuple),
         id(with_id),
         owner(options.owner),
+        generation(static_cast<uint32_t>(slab.flow(with_id).generation) + 1),
         max_payload(options.max_payload),
         push(options.push),
         initial_window_end(options.send_next + with_policy.initial_window),
@@ -53,7 +54,6 @@ struct Flow : std::enable_shared_from_this<Flow> {
         challenged_at(0u - with_policy.challenge_interval),
         held(slab.engine()) {
     begin_counters(options);
-    generation = static_cast<uint32_t>(counters.generation);
   }
 
   // Nobody changes these.
@@ -61,10 +61,10 @@ struct Flow : std::enable_shared_from_this<Flow> {
   const SegmentHeader header;
   const uint32_t id;                  // its place in the counter slab
   const uint16_t owner;               // the worker that sends on it, and whose device queue it uses
+  const uint32_t generation;          // FlowCounters.generation from its begin on
   const size_t max_payload;           // bytes of the largest datagram
   const bool push;                    // PSH on the last segment of a batch; phantun sends none
   const uint32_t initial_window_end;  // SND.NXT may not pass it before the window is open
-  uint32_t generation;                // FlowCounters.generation at its begin
   const Policy& policy;
 
   // SND.NXT, RCV.NXT and ACK numbers are kept in them and nowhere else. Atomic, each by the rule of its method below.
@@ -168,7 +168,7 @@ struct Flow : std::enable_shared_from_this<Flow> {
         .peer_ack = options.send_next,
         .send_next = options.send_next,
         .ack_sent = options.receive_next,
-        .generation = counters.generation + 1,
+        .generation = generation,
     };
     constexpr size_t kWords = sizeof begin / sizeof(uint64_t);
     const auto* from = reinterpret_cast<const uint64_t*>(&begin);

@@ -81,6 +81,7 @@ class Script {
   void drain();
   void drain_device(size_t worker);
   void take_events();
+  void take_events(size_t worker, std::span<const uint8_t> records);
 
   Connection& connection() { return model_.connections[input_.byte() % FlowModel::kTuples]; }
   size_t worker() { return input_.byte() % workers_; }
@@ -125,6 +126,7 @@ std::unique_ptr<Engine> Script::make_engine() {
   options.policy.all_queues_bytes = 20'000;
   options.policy.send_queue_bytes = 100'000;
   options.policy.max_applications = 2;
+  options.policy.event_buffer_bytes = 1 << 17;
   for (size_t i = 0; i < workers_; ++i) {
     int fds[2];
     REQUIRE(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) == 0);
@@ -442,25 +444,32 @@ void Script::drain_device(size_t worker) {
 void Script::take_events() {
   for (size_t worker = 0; worker < workers_; ++worker) {
     const auto& queue = engine_->events(worker);
-    const auto [offset, used, more] = queue->swap();
-    REQUIRE(used <= queue->memory_size() / 2);
-    EventRecord record;
-    for (size_t at = 0; at < used; at += record.size) {
-      const uint8_t* begin = queue->memory() + offset + at;
-      REQUIRE(used - at >= sizeof record);
-      std::memcpy(&record, begin, sizeof record);
-      const size_t needed = sizeof record + record.options_size + record.payload_size;
-      REQUIRE(record.size % 8 == 0 && record.size >= needed && record.size < needed + 8 && record.size <= used - at);
-      REQUIRE(record.options_size % 4 == 0 && record.options_size <= 40 && record.worker == worker);
-      if (record.type == EventType::kApplication) {
-        const Tuple tuple = FlowModel::tuple_of(record);
-        const auto sender = std::ranges::find(host_.applications, tuple.remote, &LoopbackSocket::endpoint);
-        REQUIRE(sender != host_.applications.end());
-        REQUIRE(tuple.local == LoopbackSocket::loopback(host_.family, listening_));
-        model_.peers.push_back({record.id, static_cast<size_t>(sender - host_.applications.begin())});
-      } else if (record.type != EventType::kDeviceGone) {
-        model_.at_javascript(record, {begin + sizeof record + record.options_size, record.payload_size});
-      }
+    EventQueue::Swapped swapped;
+    do {
+      swapped = queue->swap();
+      REQUIRE(swapped.size <= queue->memory_size() / 2);
+      take_events(worker, {queue->memory() + swapped.offset, swapped.size});
+    } while (swapped.more);
+  }
+}
+
+void Script::take_events(size_t worker, std::span<const uint8_t> records) {
+  EventRecord record;
+  for (; !records.empty(); records = records.subspan(record.size)) {
+    REQUIRE(records.size() >= sizeof record);
+    std::memcpy(&record, records.data(), sizeof record);
+    const size_t needed = sizeof record + record.options_size + record.payload_size;
+    REQUIRE(record.size % 8 == 0 && record.size >= needed && record.size < needed + 8);
+    REQUIRE(record.size <= records.size());
+    REQUIRE(record.options_size % 4 == 0 && record.options_size <= 40 && record.worker == worker);
+    if (record.type == EventType::kApplication) {
+      const Tuple tuple = FlowModel::tuple_of(record);
+      const auto sender = std::ranges::find(host_.applications, tuple.remote, &LoopbackSocket::endpoint);
+      REQUIRE(sender != host_.applications.end());
+      REQUIRE(tuple.local == LoopbackSocket::loopback(host_.family, listening_));
+      model_.peers.push_back({record.id, static_cast<size_t>(sender - host_.applications.begin())});
+    } else if (record.type != EventType::kDeviceGone) {
+      model_.at_javascript(record, records.subspan(sizeof record + record.options_size, record.payload_size));
     }
   }
 }

@@ -15,6 +15,7 @@ import { Engine } from '../../src/native/engine.js';
 import { DATA_PLANE } from '../../src/policy.js';
 import { encodeTuple } from '../../src/wire/tuple.js';
 import { CLIENT4, SERVER4, socketpair, Wire } from '../support/device.js';
+import { build } from '../support/segment.js';
 
 const EBADF = -9;
 const OPTIONS = { virtioHeader: false, segmentation: false, offload: false, maxFlows: 4, ...DATA_PLANE };
@@ -197,6 +198,48 @@ t.test('both sides know the same records, counters, events and policy', (t) => {
   }
   t.end();
 });
+
+t.test(
+  'what JavaScript must hear of arrives however full the buffer is, and however much waits behind it',
+  async (t) => {
+    const FLOWS = 5000;
+    const [device, far] = socketpair();
+    const wire = new Wire(far);
+    const attached = new Set<number>();
+    let datagrams = 0;
+    const gone: true[] = [];
+    const engine = new Engine(
+      { ...OPTIONS, devices: [device], maxFlows: FLOWS, eventBufferBytes: 1 << 17 },
+      {
+        ...HANDLERS,
+        datagram: () => datagrams++,
+        attached: (flow) => attached.add(flow),
+        deviceGone: () => gone.push(true),
+      },
+    );
+    const open = (port: number): number =>
+      engine.openFlow(encodeTuple({ address: SERVER4, port: 443 }, { address: CLIENT4, port }), FLOW);
+    // All in one task: JavaScript reads nothing meanwhile.
+    const first = open(1000);
+    engine.readFlow(first);
+    const ends = { source: CLIENT4, destination: SERVER4, sourcePort: 1000, destinationPort: 443 };
+    for (let sent = 0; engine.counters().dropped['eventsFull'] === undefined; sent++) {
+      wire.write(build({ ...ends, seq: 1 + sent * 1000, ack: 1, flags: 0x10, payload: Buffer.alloc(1000) }));
+      while (engine.flowCounters(first).receivedDatagrams <= sent) continue;
+    }
+    let last = 0;
+    for (let i = 1; i < FLOWS; i++) last = open(1000 + i);
+    engine.sendDatagrams(last, [Buffer.from('the worker has them all')]);
+    while (engine.flowCounters(last).sentDatagrams === 0) continue;
+    wire[Symbol.dispose]();
+    while (gone.length === 0) await new Promise((resolve) => setImmediate(resolve));
+    t.equal(attached.size, FLOWS);
+    const { receivedDatagrams, receivedDrops } = engine.flowCounters(first);
+    t.ok(receivedDrops > 0);
+    t.equal(datagrams, receivedDatagrams - receivedDrops);
+    engine.close();
+  },
+);
 
 t.test('a device that cannot be watched is refused and closed', (t) => {
   const before = readdirSync('/proc/self/fd').length;

@@ -439,6 +439,37 @@ void creation_tests() {
     CHECK((failed == std::set<std::string>{"epoll_create1", "eventfd", "timerfd_create", "socket"}));
   });
 
+  test("a port or an endpoint that there is no descriptor for leaves nothing half made", [] {
+    LoopbackSocket backend;
+    EngineRig rig(8, 2);
+    const uint32_t id = rig.open(1);
+    rig.settle();
+    const size_t before = open_descriptors();
+    rlimit saved{};
+    CHECK(::getrlimit(RLIMIT_NOFILE, &saved) == 0);
+    const UniqueFd next(::dup(rig.wires[0].get()));
+    for (rlim_t room = 0; room < 3; ++room) {
+      const rlimit low{static_cast<rlim_t>(next.get()) + 1 + room, saved.rlim_max};
+      CHECK(::setrlimit(RLIMIT_NOFILE, &low) == 0);
+      const char* syscall = "";
+      // A probe that is closed again, and a socket for each worker.
+      const int listener = rig.engine->listen_udp(LoopbackSocket::loopback(AF_INET, 0), syscall);
+      const int spliced = room == 0 ? rig.engine->splice_udp(id, backend.endpoint(), {}, syscall) : -EMFILE;
+      CHECK(::setrlimit(RLIMIT_NOFILE, &saved) == 0);
+      CHECK(room == 2 ? listener > 0 : listener == -EMFILE);
+      CHECK(spliced == -EMFILE);
+      CHECK(room == 2 || std::string(syscall) == "socket");
+      if (listener > 0) rig.engine->close_udp(static_cast<uint32_t>(listener));
+      rig.settle();
+      CHECK(open_descriptors() == before + 1);
+    }
+    const char* syscall = "";
+    CHECK(rig.engine->splice_udp(id, backend.endpoint(), {{1}}, syscall) == 0);
+    rig.settle();
+    uint16_t from = 0;
+    CHECK(backend.receive(from).size() == 1);
+  });
+
   test("a device that cannot be watched is refused", [] {
     const size_t before = open_descriptors();
     Engine::Options options;

@@ -68,6 +68,10 @@ struct EngineRig {
 
   // Puts a segment of the peer's on the device.
   void put(uint16_t port, uint32_t seq, const Bytes& payload, size_t worker = 0, uint8_t flags = guise::kAck) {
+    REQUIRE(try_put(port, seq, payload, worker, flags));
+  }
+  // False when the device has as many already as it takes.
+  [[nodiscard]] bool try_put(uint16_t port, uint32_t seq, const Bytes& payload, size_t worker, uint8_t flags) {
     const guise::Tuple ours = tuple(port);
     const guise::SegmentHeader header({ours.remote, ours.local});
     Bytes packet(header.size() + payload.size());
@@ -77,7 +81,7 @@ struct EngineRig {
     sum.add(packet.data() + header.ip_size(), packet.size() - header.ip_size());
     const uint16_t checksum = sum.checksum();
     std::memcpy(packet.data() + header.ip_size() + 16, &checksum, sizeof checksum);
-    REQUIRE(::send(wires[worker].get(), packet.data(), packet.size(), 0) >= 0);
+    return ::send(wires[worker].get(), packet.data(), packet.size(), 0) >= 0;
   }
 
   // Without threads: serves all that is ready.

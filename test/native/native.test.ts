@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import t from 'tap';
-import { compile } from '../support/compile.js';
+import { compile, nodeHeaders, warningsOfTheRest } from '../support/compile.js';
 
 // The native code without Node; each case of a program is a test of this run.
 const names = ['unit', 'engine', 'leaks'];
@@ -19,5 +19,11 @@ t.test('ThreadSanitizer sees a race when there is one', (t) => {
   const { status, stderr } = spawnSync(threads!, ['race'], { encoding: 'utf8' });
   t.not(status, 0);
   t.match(stderr, /ThreadSanitizer: data race/);
+  t.end();
+});
+
+const headers = nodeHeaders();
+t.test('g++ warns of nothing in the rest of the native code', { skip: headers ? false : 'no headers of Node' }, (t) => {
+  t.same(warningsOfTheRest(headers!), {});
   t.end();
 });

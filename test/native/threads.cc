@@ -58,7 +58,7 @@ class Storm {
     for (uint32_t segment = 0; segment < 2 * workers_; ++segment) {
       for (uint16_t i = 0; i < kFlows; ++i) {
         const uint32_t seq = 1 + segment * static_cast<uint32_t>(kPayload.size());
-        rig_.put(static_cast<uint16_t>(1000 + i), seq, kPayload, (segment + i) % workers_);
+        put(i, seq, kPayload, (segment + i) % workers_, kAck);
       }
       for (auto& application : applications_) (void)application.send(port_, kPayload, kPayload.size());
       take();
@@ -70,7 +70,7 @@ class Storm {
     }
     for (uint16_t i = 0; i < kFlows; ++i) {
       rig_.engine->send_control(ids[i], i % 2 ? kFin | kAck : kRst, -1);
-      rig_.put(static_cast<uint16_t>(1000 + i), 1, {}, i % workers_, kRst);
+      put(i, 1, {}, i % workers_, kRst);
     }
     take();
     for (const uint32_t id : ids) rig_.engine->close_flow(id);
@@ -94,6 +94,10 @@ class Storm {
     REQUIRE(listener > 0);
     listener_ = static_cast<uint32_t>(listener);
     port_ = rig_.engine->udp_port(listener_);
+  }
+
+  void put(uint16_t flow, uint32_t seq, const std::vector<uint8_t>& payload, size_t worker, uint8_t flags) {
+    wait_until([&] { return rig_.try_put(static_cast<uint16_t>(1000 + flow), seq, payload, worker, flags); });
   }
 
   void splice_application(uint32_t flow, size_t worker) {
