@@ -1,4 +1,4 @@
-// The steps of the data path one by one, each run so many times: for instruction counts under callgrind, or for a
+// The steps of the data path one by one, each repeated: for instruction counts under callgrind, or for a
 // clock.
 #include <fcntl.h>
 

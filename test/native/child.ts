@@ -62,7 +62,7 @@ async function throwOnce(caught: boolean): Promise<void> {
   process.stdout.write(`${delivered} delivered, ${uncaught} uncaught`);
 }
 
-/** With room for so many descriptors besides the device. */
+/** With room for `room` descriptors besides the device. */
 function open(room: number): void {
   // What Node opens when the first engine is, it keeps.
   const [warm] = socketpair();

@@ -17,7 +17,7 @@ namespace {
 
 constexpr size_t kRounds = 10;
 constexpr size_t kFlowsPerRound = 10'000;
-// Of so many flows at a time a third each is spliced to a peer, spliced to an endpoint, and read by JavaScript.
+// Flows at a time: a third each is spliced to a peer, spliced to an endpoint, and read by JavaScript.
 constexpr size_t kThird = 40;
 constexpr size_t kCrowd = 3 * kThird;
 constexpr size_t kWorkers = 2;
@@ -40,7 +40,7 @@ class Crowd {
     REQUIRE(rig_.engine->start(syscall) == 0);
   }
 
-  // Opens so many flows, sends datagrams both ways on each, and closes them. False when something did not arrive.
+  // Opens kCrowd flows, sends datagrams both ways on each, and closes them. False when something did not arrive.
   bool come_and_go() {
     peers_.clear();
     answered_.clear();
