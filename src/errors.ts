@@ -173,7 +173,15 @@ const SYSTEM: Readonly<Record<string, Readonly<Record<string, Entry>>>> = {
     ENFILE: { sentence: 'As many connections as allowed are open' },
     EMFILE: { sentence: 'Too many open files', mend: MORE_FILES },
   },
+  mmap: { ENOMEM: { sentence: 'No memory for the data plane', mend: 'allow fewer connections, or give more memory' } },
+  pthread_create: {
+    EAGAIN: { sentence: 'No more threads can be started', mend: 'raise the limit of processes with `ulimit -u`' },
+  },
   splice: {
+    EXDEV: {
+      sentence: 'The application belongs to another worker than the connection',
+      mend: 'connect with the `worker` of the application',
+    },
     EISCONN: { sentence: 'The connection is spliced already', mend: 'splice a connection once' },
     ENOENT: { sentence: 'The application is gone', mend: 'its next datagram makes it new' },
   },
@@ -261,6 +269,8 @@ const DROPS: Readonly<Record<string, Entry>> = {
     sentence: 'one address has a quarter of all connections that are allowed: more of its own are refused',
     mend: 'let its clients come from several addresses',
   },
+  applicationGone: { sentence: 'connections have lost the application that they were for' },
+  finData: { sentence: 'datagrams came with a FIN' },
 };
 
 /** All of it, for tests and documentation. */

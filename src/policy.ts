@@ -4,7 +4,9 @@
  * again in C++.
  */
 
-/** What the data plane goes by (native/plane/policy.h has the same fields). */
+/**
+ * What the data plane goes by. native/plane/policy.h has the same fields, native/binding/policy.cc their ranges.
+ */
 export const DATA_PLANE = {
   /**
    * Bytes received before a pure ACK is sent. Far below the window of 1 GiB even with 200 ms of 10 Gbit/s in flight.
@@ -16,18 +18,73 @@ export const DATA_PLANE = {
    */
   ackInterval: 200,
   /**
+   * Milliseconds between two ACKs of one connection to segments that ask for one: probes of an honest peer come every
+   * 500 (LIVENESS.probeWait). A limit for all connections together would leave keepalives of some unanswered when
+   * others are busy with it, and tell strangers of them (CVE-2016-5696).
+   */
+  challengeInterval: 100,
+  /**
    * Bytes that may leave before the peer's first segment. A SYN-ACK's window is not scaled: 64 KiB are all that a strict
    * router lets through until it sees a scaled one (net/netfilter/nf_conntrack_proto_tcp.c, tcp_in_window).
    */
   initialWindow: 48 << 10,
+  /** Bytes by which a datagram or its ACK number may be late when others have overtaken it: 100 ms of 10 Gbit/s. */
+  lateWindow: 1 << 27,
+  /**
+   * Bytes that a FIN may be ahead, because what came before it is lost, and that its ACK number may be late. It ends the
+   * connection, so it is believed less than a datagram: of random numbers one in 250 and one in 4000.
+   */
+  finWindow: 1 << 24,
+  finLateWindow: 1 << 20,
+  /**
+   * Datagrams in a row outside of the window, with ACK numbers that only somebody who sees the connection knows, after
+   * which they are believed: after an outage the peer may have sent more than a window.
+   */
+  believedStrays: 8,
+  /** Seconds of a slot of the clock in a SYN cookie, which is good in its own slot and the next: 32 to 64 s. */
+  cookieSlotSeconds: 32,
+  /** Segments with neither a connection nor a cookie that JavaScript hears of each second: it answers some with a RST. */
+  strangersPerSecond: 100,
+  /** Full batches of segments in a row, until SYNs are refused: that many clients may come at once. */
+  fullBatchesBeforeBusy: 32,
+  /**
+   * SYNs that are then answered in a batch, and of those that were refused before. An answer takes the kernel on its way
+   * to the wire as long as reading and refusing five: with no limit 100 000 SYNs a second keep the device's queue full,
+   * and it drops one in ten datagrams of those who are connected.
+   */
+  synAnswersWhenBusy: 16,
+  /**
+   * Bytes that remember refused SYNs, one each, from the first refusal on. Of SYNs that are refused at 100 000 a second,
+   * 9 in 10 are still known a second later, when an honest client asks again; 1 in 256 that never came is taken for known.
+   */
+  refusedSynSlots: 1 << 20,
   /** Bytes that wait for one application, and for one connection that is neither read nor spliced. */
   queueBytes: 1 << 20,
   /** Bytes that wait in all of these queues together. */
   allQueuesBytes: 64 << 20,
   /** Bytes that JavaScript may be ahead of a worker, a connection. */
   sendQueueBytes: 4 << 20,
-  /** applications of one worker. */
+  /** Bytes of events that wait for JavaScript, a worker, twice: 10 ms of datagrams at 2 Gbit/s, the most it reads. */
+  eventBufferBytes: 2 << 20,
+  /** Applications of one worker. */
   maxApplications: 65_536,
+  /**
+   * Packets that are read from the device before other descriptors of the worker have their turn, and bytes: 16 of the
+   * largest, which the processor's cache still holds when they are sent.
+   */
+  deviceBatchPackets: 64,
+  deviceBatchBytes: 1 << 20,
+  /**
+   * Messages that are received from a UDP socket at once, and of large ones, that the kernel has merged: no more than
+   * the cache still holds when they are sent.
+   */
+  udpBatchMessages: 64,
+  udpBatchLargeMessages: 8,
+  /**
+   * Bytes of the kernel's buffers of a UDP socket, each way: a burst of 5 ms at 10 Gbit/s (wireguard-go asks for the same,
+   * conn/controlfns.go).
+   */
+  udpSocketBytes: 7 << 20,
 } as const;
 
 /** Established connections, and those that are being opened. */

@@ -103,7 +103,7 @@ t.test('no text names a flag: the option says which one it is', async (t) => {
 });
 
 t.test('every reason for a drop has a sentence', async (t) => {
-  const reasons = addon.dropReasons.filter((reason) => reason !== 'none');
+  const reasons = addon.layout.dropReasons.filter((reason) => reason !== 'none');
   t.same(Object.keys(REGISTRY.drops).sort(), [...reasons].sort());
   for (const [reason, { sentence, mend }] of Object.entries(REGISTRY.drops)) {
     t.match(sentence, /^[a-z0-9].*[^.]$/, reason);

@@ -32,7 +32,7 @@ export function noCallgrind(): string | undefined {
   return spawnSync('valgrind', ['--version']).status === 0 ? undefined : 'there is no valgrind';
 }
 
-/** Of so many repetitions, everything before them included. */
+/** Instructions of `times` repetitions, everything before them included. */
 function collect(step: string, times: number): number {
   const { stderr, status } = spawnSync(
     'valgrind',

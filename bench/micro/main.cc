@@ -1,4 +1,4 @@
-// The steps of the data path one by one, each run so many times: for instruction counts under callgrind, or for a
+// The steps of the data path one by one, each repeated: for instruction counts under callgrind, or for a
 // clock.
 #include <fcntl.h>
 
@@ -51,6 +51,12 @@ struct Entry {
   Tuple tuple;
 };
 
+MappedMemory map(size_t size) {
+  MappedMemory memory;
+  if (MappedMemory::create(size, memory) != 0) std::abort();
+  return memory;
+}
+
 // Each case prepares itself, and returns what is to be repeated.
 using Case = std::function<std::function<void()>()>;
 
@@ -69,7 +75,7 @@ const std::map<std::string, Case> kCases = {
        auto packet = std::make_shared<std::vector<uint8_t>>(packet_of(kDatagram));
        return [packet] {
          SegmentView view;
-         if (parse_segment(*packet, nullptr, view) != DropReason::kNone) std::abort();
+         if (parse_segment(*packet, nullptr, view) != ParseError::kNone) std::abort();
          sink = view.payload.size();
        };
      }},
@@ -82,7 +88,7 @@ const std::map<std::string, Case> kCases = {
        offload.gso_size = kDatagram;
        return [packet, offload] {
          SegmentView view;
-         if (parse_segment(*packet, &offload, view) != DropReason::kNone) std::abort();
+         if (parse_segment(*packet, &offload, view) != ParseError::kNone) std::abort();
          sink = view.segment_size;
        };
      }},
@@ -93,15 +99,18 @@ const std::map<std::string, Case> kCases = {
        auto next = std::make_shared<uint32_t>(0);
        auto data = std::make_shared<std::vector<uint8_t>>(kDatagram);
        segment->payload = *data;
-       return [segment, next, data] {
+       const Windows windows{.late = 1 << 27, .fin = 1 << 24, .fin_late = 1 << 20};
+       return [segment, next, data, windows] {
          segment->seq = *next += kDatagram;
-         sink = static_cast<size_t>(judge(*segment, {.send_next = 0, .receive_next = segment->seq, .peer_ack = 0}));
+         sink = static_cast<size_t>(
+             judge(*segment, {.send_next = 0, .receive_next = segment->seq, .peer_ack = 0}, windows));
        };
      }},
     {"answer to a SYN: its cookie",
      [] {
        auto next = std::make_shared<uint16_t>(0);
-       return [next, cookies = SynCookies({1, 2})] { sink = cookies.make(tuple_of((*next)++), SynKind::kGuise, 7); };
+       return
+           [next, cookies = SynCookies({1, 2}, 32)] { sink = cookies.make(tuple_of((*next)++), SynKind::kGuise, 7); };
      }},
     {"look-up among 1000 flows",
      [] {
@@ -123,33 +132,31 @@ const std::map<std::string, Case> kCases = {
      }},
     {"write of 46 datagrams as one super-segment",
      [] {
-       auto counters = std::make_shared<CounterSlab>(1);
-       auto device = std::make_shared<PacketDevice>(UniqueFd(::open("/dev/null", O_WRONLY)), true, true, *counters);
+       auto device = std::make_shared<PacketDevice>(UniqueFd(::open("/dev/null", O_WRONLY)), true, true);
        auto header = std::make_shared<SegmentHeader>(tuple_of(40000));
        auto data = std::make_shared<std::vector<uint8_t>>(kBatch * kDatagram, 0x5a);
        auto run = std::make_shared<SegmentRun>(64, kMaxPacket - header->size());
-       return [counters, device, header, data, run] {
+       return [device, header, data, run] {
          for (size_t i = 0; i < kBatch; ++i) run->add(data->data() + i * kDatagram, kDatagram, kDatagram);
-         if (device->write_run(*header, 1, 2, true, *run) != 0) std::abort();
+         if (device->write_run(*header, 1, 2, true, *run).error != 0) std::abort();
          run->clear();
        };
      }},
     {"write of 46 datagrams one by one, without offload",
      [] {
-       auto counters = std::make_shared<CounterSlab>(1);
-       auto device = std::make_shared<PacketDevice>(UniqueFd(::open("/dev/null", O_WRONLY)), false, false, *counters);
+       auto device = std::make_shared<PacketDevice>(UniqueFd(::open("/dev/null", O_WRONLY)), false, false);
        auto header = std::make_shared<SegmentHeader>(tuple_of(40000));
        auto data = std::make_shared<std::vector<uint8_t>>(kBatch * kDatagram, 0x5a);
        auto run = std::make_shared<SegmentRun>(64, kMaxPacket - header->size());
-       return [counters, device, header, data, run] {
+       return [device, header, data, run] {
          run->add(data->data(), data->size(), kDatagram);
-         if (device->write_run(*header, 1, 2, true, *run) != 0) std::abort();
+         if (device->write_run(*header, 1, 2, true, *run).error != 0) std::abort();
          run->clear();
        };
      }},
     {"event across the border",
      [] {
-       auto queue = std::make_shared<EventQueue>();
+       auto queue = std::make_shared<EventQueue>(map(4 << 20));
        auto data = std::make_shared<std::vector<uint8_t>>(kDatagram, 0x5a);
        return [queue, data] {
          EventRecord record;
@@ -157,8 +164,7 @@ const std::map<std::string, Case> kCases = {
          record.set_tuple(tuple_of(40000));
          bool wake = false;
          if (!queue->push(record, {}, *data, wake)) std::abort();
-         size_t offset = 0;
-         sink = queue->swap(offset);
+         sink = queue->swap().size;
        };
      }},
 };

@@ -7,6 +7,9 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <span>
+
+#include "wire/cut.h"
 
 namespace guise {
 
@@ -42,6 +45,24 @@ class SegmentRun {
     bytes_ += taken;
     closed_ = taken % segment_size_ != 0;
     return taken;
+  }
+
+  // Takes all of `bytes`; calls `leave`, which has to send the run and clear it, whenever nothing more fits.
+  template <typename Leave>
+  void add_all(std::span<const uint8_t> bytes, size_t segment_size, Leave leave) {
+    while (!bytes.empty()) {
+      const size_t taken = add(bytes.data(), bytes.size(), segment_size);
+      bytes = bytes.subspan(taken);
+      if (taken == 0) leave();
+    }
+  }
+
+  // Calls `take` with each datagram in order.
+  template <typename Take>
+  void each(Take take) const {
+    for (const iovec& part : std::span(vectors_).first(vector_count_)) {
+      each_datagram({static_cast<const uint8_t*>(part.iov_base), part.iov_len}, segment_size_, take);
+    }
   }
 
   void clear() {

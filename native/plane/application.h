@@ -1,20 +1,23 @@
-// An application: the application at the other end of a port, and the flow that carries its datagrams.
+// An application: a UDP endpoint that talks to a port of ours, and the flow that carries its datagrams. All is its
+// worker's.
 #pragma once
 
-#include <memory>
-
-#include "plane/flow.h"
+#include "plane/datagram_queue.h"
+#include "wire/tuple.h"
 
 namespace guise {
 
-struct Application : std::enable_shared_from_this<Application> {
-  explicit Application(EngineCounters& counters) : pending(counters) {}
+struct Flow;
+struct UdpPort;
 
-  Tuple tuple;  // local = the address that the application talked to
-  uint32_t id = 0;
-  std::shared_ptr<UdpPort> port;
-  std::shared_ptr<Flow> flow;  // null while JavaScript opens one
-  DatagramQueue pending;       // sent before anything newer
+struct Application {
+  Application(UdpPort& with_port, EngineCounters& counters) : port(with_port), pending(counters) {}
+
+  Tuple tuple;            // local = the address that the application talked to
+  uint32_t id = 0;        // 0: of a connected port
+  UdpPort& port;          // outlives it
+  Flow* flow = nullptr;   // null while JavaScript opens one; each of the two forgets the other before it goes
+  DatagramQueue pending;  // sent before anything newer
 };
 
 }  // namespace guise

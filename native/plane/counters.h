@@ -1,42 +1,48 @@
-// Counters in one slab of memory that JavaScript reads as a BigUint64Array, at no cost to the data path.
+// Counters in one slab of memory that JavaScript reads as a BigUint64Array, at no cost to the data path. The binding
+// exports where each is (native/binding/layout.cc).
 #pragma once
 
-#include <sys/mman.h>
-
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
-#include <new>
 
 #include "plane/drop_reason.h"
+#include "plane/mapped_memory.h"
 
 namespace guise {
 
+// A counter may be anybody's: every access is atomic.
 inline void count(uint64_t& counter, uint64_t amount = 1) {
   std::atomic_ref(counter).fetch_add(amount, std::memory_order_relaxed);
 }
+[[nodiscard]] inline uint64_t read_counter(uint64_t& counter) {
+  return std::atomic_ref(counter).load(std::memory_order_relaxed);
+}
 
-// One flow: two cache lines, one per direction, so that two workers do not share one. src/native/engine.ts mirrors the
-// order.
+// One flow. The workers that read its segments write the first cache line, the worker that sends on it the second:
+// where these are two they do not contend for one.
 struct alignas(128) FlowCounters {
   // device -> UDP or JavaScript
-  uint64_t received_datagrams;
-  uint64_t received_bytes;
-  uint64_t received_batches;
-  uint64_t receive_next;  // RCV.NXT, 32 bits
-  uint64_t ack_sent;      // the last ACK number sent, 32 bits
-  uint64_t peer_ack;      // the last ACK number received, 32 bits
-  uint64_t received_drops;
-  uint64_t received_any;  // segments of any kind: signs of life
+  uint64_t received_datagrams = 0;
+  uint64_t received_bytes = 0;
+  uint64_t received_batches = 0;
+  uint64_t received_drops = 0;
+  uint64_t received_segments = 0;  // of any kind: signs of life
+  uint64_t receive_next = 0;       // RCV.NXT, 32 bits
+  uint64_t peer_ack = 0;           // the last ACK number received, 32 bits
+  uint64_t unused_received = 0;
   // UDP or JavaScript -> device
-  uint64_t sent_datagrams;
-  uint64_t sent_bytes;
-  uint64_t sent_batches;
-  uint64_t send_next;  // SND.NXT, 32 bits
-  uint64_t sent_drops;
-  uint64_t life;  // how many flows have had this id: events say whose they are
-  uint64_t unused[2];
+  uint64_t sent_datagrams = 0;
+  uint64_t sent_bytes = 0;
+  uint64_t sent_batches = 0;
+  uint64_t sent_drops = 0;
+  uint64_t send_next = 0;  // SND.NXT, 32 bits
+  uint64_t ack_sent = 0;   // the last ACK number sent, 32 bits; a reader that sends a pure ACK writes it too
+  // How many flows have had this id: events say whose they are. Only the JavaScript thread writes it.
+  uint64_t generation = 0;
+  uint64_t unused_sent = 0;
 };
-static_assert(sizeof(FlowCounters) == 128);
+static_assert(sizeof(FlowCounters) == 128 && offsetof(FlowCounters, sent_datagrams) == 64);
 
 // What belongs to no flow.
 struct EngineCounters {
@@ -50,33 +56,32 @@ struct EngineCounters {
   uint64_t unused[26];
 };
 static_assert(sizeof(EngineCounters) % sizeof(FlowCounters) == 0);
+static_assert(static_cast<size_t>(DropReason::kCount) <= sizeof(EngineCounters::dropped) / sizeof(uint64_t));
 
 // Reserves address space for all flows; pages come into being when a flow first uses them.
 class CounterSlab {
  public:
-  explicit CounterSlab(size_t max_flows)
-      : size_(sizeof(EngineCounters) + max_flows * sizeof(FlowCounters)),
-        memory_(::mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)) {
-    if (memory_ == MAP_FAILED) throw std::bad_alloc();
-  }
-  CounterSlab(const CounterSlab&) = delete;
-  CounterSlab& operator=(const CounterSlab&) = delete;
-  ~CounterSlab() { ::munmap(memory_, size_); }
+  // Of mapped_size() bytes.
+  explicit CounterSlab(MappedMemory memory) : memory_(std::move(memory)) {}
 
-  [[nodiscard]] EngineCounters& engine() const { return *static_cast<EngineCounters*>(memory_); }
-  [[nodiscard]] FlowCounters& flow(size_t slot) const {
-    return reinterpret_cast<FlowCounters*>(static_cast<uint8_t*>(memory_) + sizeof(EngineCounters))[slot];
+  [[nodiscard]] static size_t mapped_size(size_t max_flows) {
+    return sizeof(EngineCounters) + (max_flows + 1) * sizeof(FlowCounters);
   }
-  [[nodiscard]] void* data() const { return memory_; }
-  [[nodiscard]] size_t size() const { return size_; }
+
+  [[nodiscard]] EngineCounters& engine() const { return *reinterpret_cast<EngineCounters*>(memory_.data()); }
+  // By id, from 1 on.
+  [[nodiscard]] FlowCounters& flow(size_t id) const {
+    return reinterpret_cast<FlowCounters*>(memory_.data() + sizeof(EngineCounters))[id];
+  }
+  [[nodiscard]] void* data() const { return memory_.data(); }
+  [[nodiscard]] size_t size() const { return memory_.size(); }
 
   void drop(DropReason reason, uint64_t amount = 1) const {
     count(engine().dropped[static_cast<size_t>(reason)], amount);
   }
 
  private:
-  size_t size_;
-  void* memory_;
+  MappedMemory memory_;
 };
 
 }  // namespace guise

@@ -1,84 +1,80 @@
 #include "plane/downlink.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "plane/clock.h"
 
 namespace guise {
 
-Downlink::Downlink(WorkerContext& context, PassiveOpen& passive_open, const std::atomic<bool>& commands_waiting,
-                   std::function<void()> refresh, std::function<void(Flow&)> opened)
+Downlink::Downlink(WorkerContext& context, PassiveOpen& passive_open, const std::atomic<bool>& commands_waiting)
     : context_(context),
       passive_open_(passive_open),
       commands_waiting_(commands_waiting),
-      refresh_(std::move(refresh)),
-      opened_(std::move(opened)),
-      arena_(new uint8_t[kArena]) {}
+      buffer_(context.policy.device_batch_bytes, context.policy.device_batch_packets) {}
 
-bool Downlink::receive(PacketDevice& device) {
-  const size_t largest = device.prefix() + kMaxPacket;
-  size_t used = 0;
-  bool alive = true, more_wait = true;
-  for (size_t reads = 0; reads < kReads && used + largest <= kArena; ++reads) {
-    uint8_t* buffer = &arena_[used];
-    const ssize_t got = device.read(buffer, largest);
-    if (got <= 0) {
-      // 0: the other end of a socketpair closed. EBADFD: the interface was deleted.
-      alive = got == -EAGAIN || got == -EINTR;
-      more_wait = false;
-      break;
-    }
-    const auto size = static_cast<size_t>(got);
-    if (size <= device.prefix()) {
-      context_.counters.drop(DropReason::kTruncated);
-      continue;
-    }
-    used += (size + 63) & ~size_t{63};
-    if (device.prefix() > 0) {
-      VirtioNetHeader offload;
-      std::memcpy(&offload, buffer, sizeof offload);
-      take({buffer + sizeof offload, size - sizeof offload}, &offload);
-    } else {
-      take({buffer, size}, nullptr);
+Downlink::Received Downlink::receive(PacketDevice& device) {
+  if (std::exchange(paused_, false)) {
+    take_known_or_not(waiting_);
+  } else {
+    buffer_.begin();
+  }
+  Packet packet;
+  PacketDevice::Read read;
+  while ((read = device.read(buffer_, packet)) == PacketDevice::Read::kPacket) {
+    count(context_.counters.engine().device_reads);
+    if (!take(packet)) {
+      flush();  // commands may end the flow of the run
+      paused_ = true;
+      return Received::kCommandsWait;
     }
   }
   flush();
-  passive_open_.next_batch(more_wait);
-  return alive;
+  passive_open_.next_batch(read == PacketDevice::Read::kFull);
+  return read == PacketDevice::Read::kGone ? Received::kDeviceGone : Received::kAll;
 }
 
-void Downlink::take(std::span<const uint8_t> packet, const VirtioNetHeader* offload) {
+bool Downlink::take(const Packet& packet) {
   SegmentView segment;
-  const DropReason refused = parse_segment(packet, offload, segment);
-  if (refused != DropReason::kNone) return context_.counters.drop(refused);
-
-  Flow* flow = context_.flows.find(segment.tuple);
-  if (!flow && commands_waiting_.load(std::memory_order_relaxed)) {
-    flush();  // commands may end the flow of the run
-    refresh_();
-    flow = context_.flows.find(segment.tuple);
+  const ParseError refused = parse_segment(packet.bytes, packet.offload_or_null(), segment);
+  if (refused != ParseError::kNone) {
+    context_.counters.drop(drop_reason_of(refused));
+    return true;
   }
-  if (flow) return take_established(*flow, segment);
+  Flow* flow = context_.flows.find(segment.tuple);
+  if (flow) {
+    take_established(*flow, segment);
+    return true;
+  }
+  if (commands_waiting_.load(std::memory_order_relaxed)) {
+    waiting_ = segment;
+    return false;
+  }
+  take_unknown(segment);
+  return true;
+}
 
-  // Of a merged segment each datagram is taken by itself, so that the control plane sees plain segments.
-  SegmentView one = segment;
-  size_t at = 0;
-  do {
-    one.payload = segment.payload.subspan(at, std::min(segment.segment_size, segment.payload.size() - at));
-    one.seq = segment.seq + static_cast<uint32_t>(at);
-    take_unknown(one);
-    at += segment.segment_size;
-  } while (at < segment.payload.size());
+void Downlink::take_known_or_not(const SegmentView& segment) {
+  if (Flow* flow = context_.flows.find(segment.tuple)) return take_established(*flow, segment);
+  take_unknown(segment);
 }
 
 void Downlink::take_unknown(const SegmentView& segment) {
-  if (passive_open_.listens(segment.tuple.local.port)) return passive_open_.receive(segment);
-  context_.emit_segment(EventType::kSegment, 0, segment);
+  const auto take_one = [&](const SegmentView& one) {
+    if (passive_open_.listens(one.tuple.local.port)) return passive_open_.receive(one);
+    if (!context_.emit(EventType::kSegment, 0, 0, one)) context_.counters.drop(DropReason::kEventsFull);
+  };
+  if (segment.payload.empty()) return take_one(segment);
+  // Of a merged segment each datagram is taken by itself, so that the control plane sees plain segments.
+  SegmentView one = segment;
+  each_datagram(segment.payload, segment.segment_size, [&](std::span<const uint8_t> datagram) {
+    one.payload = datagram;
+    take_one(one);
+    one.seq += static_cast<uint32_t>(datagram.size());
+  });
 }
 
 void Downlink::take_established(Flow& flow, const SegmentView& segment) {
-  const Verdict verdict = judge(segment, flow.numbers());
+  const Verdict verdict = judge(segment, flow.numbers(), context_.windows);
   switch (verdict) {
     case Verdict::kBadAck:
       return context_.counters.drop(DropReason::kBadAck, std::max<size_t>(1, segment.datagrams()));
@@ -90,15 +86,16 @@ void Downlink::take_established(Flow& flow, const SegmentView& segment) {
       break;
     case Verdict::kReset:
     case Verdict::kFinished:
-      flush();
-      return context_.emit_segment(EventType::kSegment, flow, segment);
+      return take_end(flow, segment);
     default:
       break;
   }
-  count(flow.counters.received_any);
+  count(flow.counters.received_segments);
   if (verdict == Verdict::kChallenge) return challenge(flow);
   flow.take_ack(segment.ack);
-  if (!flow.window_open.load(std::memory_order_relaxed) && !flow.window_open.exchange(true)) opened_(flow);
+  if (!flow.window_open.load(std::memory_order_relaxed) && !flow.window_open.exchange(true)) {
+    opened_.push_back(flow.shared_from_this());
+  }
   if (verdict != Verdict::kNothing) take_datagrams(flow, segment);
 }
 
@@ -111,18 +108,25 @@ void Downlink::take_datagrams(Flow& flow, const SegmentView& segment) {
   acknowledge(flow);
 }
 
+// What is with a FIN is nobody's: its place in the sequence is all that JavaScript needs.
+void Downlink::take_end(Flow& flow, const SegmentView& segment) {
+  flush();
+  if (segment.datagrams() > 0) context_.counters.drop(DropReason::kFinData, segment.datagrams());
+  EventRecord record = context_.record_of(EventType::kFlowEnd, flow.id, flow.generation, flow.tuple);
+  record.flags = segment.flags;
+  record.seq = segment.seq + static_cast<uint32_t>(segment.payload.size());
+  record.ack = segment.ack;
+  context_.emit_control(record);
+}
+
 void Downlink::deliver(Flow& flow, const SegmentView& segment) {
   switch (flow.delivery.load(std::memory_order_acquire)) {
     case Delivery::kHeld:
       return deliver_held(flow, segment);
-    case Delivery::kJavaScript: {
-      SegmentView one = segment;
-      for (size_t at = 0; at < segment.payload.size(); at += segment.segment_size) {
-        one.payload = segment.payload.subspan(at, std::min(segment.segment_size, segment.payload.size() - at));
-        context_.emit_segment(EventType::kDatagram, flow, one);
-      }
-      return;
-    }
+    case Delivery::kJavaScript:
+      return deliver_to_javascript(flow, segment);
+    case Delivery::kDropped:
+      return drop_received(flow, DropReason::kApplicationGone, segment.datagrams());
     case Delivery::kSpliced:
       break;
   }
@@ -130,14 +134,19 @@ void Downlink::deliver(Flow& flow, const SegmentView& segment) {
     flush();
     flow_ = &flow;
   }
-  for (auto bytes = segment.payload; !bytes.empty();) {
-    const size_t taken = run_.add(bytes.data(), bytes.size(), segment.segment_size);
-    bytes = bytes.subspan(taken);
-    if (taken == 0) {
-      flush();
-      flow_ = &flow;
-    }
-  }
+  run_.add_all(segment.payload, segment.segment_size, [&] {
+    flush();
+    flow_ = &flow;
+  });
+}
+
+void Downlink::deliver_to_javascript(Flow& flow, const SegmentView& segment) {
+  SegmentView one = segment;
+  each_datagram(segment.payload, segment.segment_size, [&](std::span<const uint8_t> datagram) {
+    one.payload = datagram;
+    if (context_.emit(EventType::kDatagram, flow.id, flow.generation, one)) return;
+    drop_received(flow, DropReason::kEventsFull, 1);
+  });
 }
 
 void Downlink::deliver_held(Flow& flow, const SegmentView& segment) {
@@ -146,15 +155,15 @@ void Downlink::deliver_held(Flow& flow, const SegmentView& segment) {
     lock.unlock();
     return deliver(flow, segment);
   }
-  for (size_t at = 0; at < segment.payload.size(); at += segment.segment_size) {
-    const auto one = segment.payload.subspan(at, std::min(segment.segment_size, segment.payload.size() - at));
-    if (!context_.has_room(flow.held, one.size())) {
-      context_.counters.drop(DropReason::kHeldFull);
-      count(flow.counters.received_drops);
-      continue;
-    }
-    flow.held.push(one);
-  }
+  each_datagram(segment.payload, segment.segment_size, [&](std::span<const uint8_t> datagram) {
+    if (!context_.has_room(flow.held, datagram.size())) return drop_received(flow, DropReason::kHeldFull, 1);
+    flow.held.push(datagram);
+  });
+}
+
+void Downlink::drop_received(Flow& flow, DropReason reason, size_t datagrams) {
+  context_.counters.drop(reason, datagrams);
+  count(flow.counters.received_drops, datagrams);
 }
 
 void Downlink::splice(Flow& flow, const std::vector<Datagram>& datagrams) {
@@ -174,13 +183,20 @@ void Downlink::splice(Flow& flow, const std::vector<Datagram>& datagrams) {
 void Downlink::read(Flow& flow) {
   const std::lock_guard lock(flow.held_mutex);
   if (flow.delivery.load(std::memory_order_relaxed) != Delivery::kHeld) return;
+  SegmentView held;
+  held.tuple = flow.tuple;
   for (; !flow.held.empty(); flow.held.pop()) {
-    SegmentView datagram;
-    datagram.tuple = flow.tuple;
-    datagram.payload = flow.held.front();
-    context_.emit_segment(EventType::kDatagram, flow, datagram);
+    held.payload = flow.held.front();
+    held.segment_size = held.payload.size();
+    deliver_to_javascript(flow, held);
   }
   flow.delivery.store(Delivery::kJavaScript, std::memory_order_release);
+}
+
+void Downlink::drop(Flow& flow) {
+  const std::lock_guard lock(flow.held_mutex);
+  for (; !flow.held.empty(); flow.held.pop()) drop_received(flow, DropReason::kApplicationGone, 1);
+  flow.delivery.store(Delivery::kDropped, std::memory_order_release);
 }
 
 void Downlink::flush() {
@@ -188,7 +204,7 @@ void Downlink::flush() {
   Flow& flow = *flow_;
   flow_ = nullptr;
   if (run_.empty()) return;
-  flow.udp->send(flow.target, run_);
+  context_.count_send(flow.port->socket.send(flow.target, run_));
   run_.clear();
 }
 
@@ -201,12 +217,11 @@ void Downlink::challenge(Flow& flow) {
 }
 
 void Downlink::send_ack(Flow& flow) {
-  const uint32_t seq = flow.send_next.load(std::memory_order_relaxed);
-  (void)context_.device_of(flow).write_segment(flow.header, seq, flow.acknowledge(), kAck, {}, {});
+  context_.count_write(
+      context_.device_of(flow).write_segment(flow.header, flow.send_next(), flow.acknowledge(), kAck, {}, {}));
 }
 
-// At once after so many bytes, and after a while for what is left: one-way traffic must stay ESTABLISHED on routers
-// that drop what is INVALID, and its conntrack entry must not fall to the 300 s of unacknowledged data.
+// At once after Policy::ack_bytes, and after Policy::ack_interval for what is left.
 void Downlink::acknowledge(Flow& flow) {
   const uint32_t unacknowledged = flow.unacknowledged();
   if (unacknowledged == 0) return;
@@ -219,9 +234,7 @@ void Downlink::acknowledge(Flow& flow) {
 }
 
 void Downlink::acknowledge_due() {
-  std::vector<std::shared_ptr<Flow>> due;
-  due.swap(due_);
-  for (const auto& flow : due) {
+  for (const auto& flow : std::exchange(due_, {})) {
     flow->ack_due.store(false, std::memory_order_relaxed);
     if (flow->unacknowledged() != 0) send_ack(*flow);
   }

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <atomic>
-#include <functional>
 #include <memory>
 #include <vector>
 
@@ -14,13 +13,19 @@ namespace guise {
 
 class Downlink {
  public:
-  // `refresh` takes commands if `commands_waiting`: a flow that JavaScript just added may be among them.
-  // `opened` is told when the first segment of a guarded flow has come.
-  Downlink(WorkerContext& context, PassiveOpen& passive_open, const std::atomic<bool>& commands_waiting,
-           std::function<void()> refresh, std::function<void(Flow&)> opened);
+  enum class Received : uint8_t {
+    kAll,           // what was there, or as much as the buffer takes
+    kCommandsWait,  // a segment is of no flow that is known, and commands wait that may add it: take them, call again
+    kDeviceGone,
+  };
 
-  // Reads what is there on the device, at most one arena full. False when the device is gone.
-  bool receive(PacketDevice& device);
+  Downlink(WorkerContext& context, PassiveOpen& passive_open, const std::atomic<bool>& commands_waiting);
+
+  // Reads what is there on the device, at most one buffer full, and takes it.
+  [[nodiscard]] Received receive(PacketDevice& device);
+
+  // The flows whose initial window is open since the last call: what waits for that may leave.
+  [[nodiscard]] std::vector<std::shared_ptr<Flow>> take_opened() { return std::exchange(opened_, {}); }
 
   // Delivers `datagrams` and what is held to the UDP endpoint, in order, and everything after them directly.
   void splice(Flow& flow, const std::vector<Datagram>& datagrams);
@@ -28,20 +33,25 @@ class Downlink {
   // Gives what is held and everything after it to JavaScript.
   void read(Flow& flow);
 
+  // Drops what is held and everything after it: there is nobody to give it to.
+  void drop(Flow& flow);
+
   // Sends the ACKs that are due.
   void acknowledge_due();
   [[nodiscard]] bool has_due() const { return !due_.empty(); }
 
  private:
-  static constexpr size_t kArena = 1 << 20;
-  static constexpr size_t kReads = 64;
-
-  void take(std::span<const uint8_t> packet, const VirtioNetHeader* offload);
+  // False when it has to wait for commands.
+  [[nodiscard]] bool take(const Packet& packet);
+  void take_known_or_not(const SegmentView& segment);
   void take_established(Flow& flow, const SegmentView& segment);
   void take_unknown(const SegmentView& segment);
   void take_datagrams(Flow& flow, const SegmentView& segment);
+  void take_end(Flow& flow, const SegmentView& segment);
   void deliver(Flow& flow, const SegmentView& segment);
   void deliver_held(Flow& flow, const SegmentView& segment);
+  void deliver_to_javascript(Flow& flow, const SegmentView& segment);
+  void drop_received(Flow& flow, DropReason reason, size_t datagrams);
   void challenge(Flow& flow);
   void acknowledge(Flow& flow);
   void send_ack(Flow& flow);
@@ -50,13 +60,14 @@ class Downlink {
   WorkerContext& context_;
   PassiveOpen& passive_open_;
   const std::atomic<bool>& commands_waiting_;
-  std::function<void()> refresh_;
-  std::function<void(Flow&)> opened_;
-  std::unique_ptr<uint8_t[]> arena_;
-  std::vector<std::shared_ptr<Flow>> due_;
+  PacketBuffer buffer_;
+  bool paused_ = false;
+  SegmentView waiting_;  // for commands, while paused
+  std::vector<std::shared_ptr<Flow>> opened_;
+  std::vector<std::shared_ptr<Flow>> due_;  // of an ACK
 
   Flow* flow_ = nullptr;  // of the run
-  SegmentRun run_{UdpPort::kMaxSegments, UdpPort::kMaxBytes};
+  SegmentRun run_{UdpSocket::kMaxSegments, UdpSocket::kMaxBytes};
 };
 
 }  // namespace guise

@@ -5,17 +5,19 @@
 #include <cstdint>
 #include <string_view>
 
+#include "wire/segment.h"
+
 namespace guise {
 
 enum class DropReason : uint8_t {
   kNone,
-  kTruncated,         // shorter than its headers say
-  kNotIp,             // neither IPv4 nor IPv6
-  kNotTcp,            // ICMP, UDP, … on the device
-  kFragment,          // an IP fragment: TCP with DF is never fragmented by an honest peer
-  kBadHeader,         // header lengths that contradict each other, IPv4 addresses in an IPv6 header
-  kBadChecksum,       // IP or TCP checksum wrong
-  kEventsFull,        // the control plane is too slow for what arrives
+  kTruncated,         // see ParseError
+  kNotIp,             // …
+  kNotTcp,            // …
+  kFragment,          // …
+  kBadHeader,         // …
+  kBadChecksum,       // …
+  kEventsFull,        // JavaScript is too slow for what arrives
   kHeldFull,          // more first segments than the queue of a flow in set-up takes
   kPendingFull,       // more first datagrams than the queue of an application takes
   kAbandoned,         // still waited when its flow or its application was forgotten
@@ -34,15 +36,37 @@ enum class DropReason : uint8_t {
   kChallengeLimit,    // wanted an ACK as answer too soon after another
   kFlowsFull,         // opens a connection although as many as allowed are open
   kSourceFull,        // … although its address has as many as allowed
+  kApplicationGone,   // came on a flow whose application is gone, or whose UDP listener was closed
+  kFinData,           // came with a FIN: neither guise nor phantun sends any
   kCount,
 };
 
 inline constexpr std::array<std::string_view, static_cast<size_t>(DropReason::kCount)> kDropReasonNames = {
-    "none",          "truncated",     "notIp",         "notTcp",         "fragment",      "badHeader",
-    "badChecksum",   "eventsFull",    "heldFull",      "pendingFull",    "abandoned",     "applicationsFull",
-    "oversize",      "emptyDatagram", "deviceRefused", "backendRefused", "udpSendFailed", "noFlow",
-    "sendQueueFull", "outOfWindow",   "badAck",        "stranger",       "synLimit",      "challengeLimit",
-    "flowsFull",     "sourceFull",
+    "none",          "truncated",     "notIp",           "notTcp",         "fragment",      "badHeader",
+    "badChecksum",   "eventsFull",    "heldFull",        "pendingFull",    "abandoned",     "applicationsFull",
+    "oversize",      "emptyDatagram", "deviceRefused",   "backendRefused", "udpSendFailed", "noFlow",
+    "sendQueueFull", "outOfWindow",   "badAck",          "stranger",       "synLimit",      "challengeLimit",
+    "flowsFull",     "sourceFull",    "applicationGone", "finData",
 };
+
+[[nodiscard]] inline DropReason drop_reason_of(ParseError error) {
+  switch (error) {
+    case ParseError::kNone:
+      return DropReason::kNone;
+    case ParseError::kTruncated:
+      return DropReason::kTruncated;
+    case ParseError::kNotIp:
+      return DropReason::kNotIp;
+    case ParseError::kNotTcp:
+      return DropReason::kNotTcp;
+    case ParseError::kFragment:
+      return DropReason::kFragment;
+    case ParseError::kBadHeader:
+      return DropReason::kBadHeader;
+    case ParseError::kBadChecksum:
+      return DropReason::kBadChecksum;
+  }
+  return DropReason::kNone;
+}
 
 }  // namespace guise

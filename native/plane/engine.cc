@@ -14,69 +14,99 @@ uint64_t random_word() {
 
 }  // namespace
 
-Engine::Engine(Options options, std::function<void()> wake)
-    : policy_(options.policy),
-      counters_(std::make_shared<CounterSlab>(size_t{options.max_flows} + 1)),
-      cookies_({random_word(), random_word()}),
+int Engine::create(Options options, std::unique_ptr<Engine>& out, const char*& syscall) {
+  MappedMemory memory;
+  syscall = "mmap";
+  if (const int error = MappedMemory::create(CounterSlab::mapped_size(options.max_flows), memory)) return error;
+  std::unique_ptr<Engine> engine(new Engine(options, std::make_shared<CounterSlab>(std::move(memory))));
+  for (size_t i = 0; i < engine->context_.devices.size(); ++i) {
+    std::unique_ptr<Worker> worker;
+    if (const int error = Worker::create(static_cast<uint8_t>(i), engine->context_, worker, syscall)) return error;
+    engine->context_.workers.push_back(worker.get());
+    engine->workers_.push_back(std::move(worker));
+  }
+  out = std::move(engine);
+  return 0;
+}
+
+Engine::Engine(Options& options, std::shared_ptr<CounterSlab> counters)
+    : context_{.policy = options.policy,
+               .counters = std::move(counters),
+               .cookies = SynCookies({random_word(), random_word()}, options.policy.cookie_slot_seconds),
+               .hash_key = random_word(),
+               .udp_offload = options.udp_offload,
+               .wake = options.wake,
+               .devices = {},
+               .workers = {}},
       max_flows_(options.max_flows) {
   for (UniqueFd& fd : options.devices) {
-    devices_.push_back(std::make_unique<PacketDevice>(std::move(fd), options.virtio_header,
-                                                      options.virtio_header && options.segmentation, *counters_));
-  }
-  const uint64_t key = random_word();
-  for (size_t i = 0; i < devices_.size(); ++i) {
-    workers_.push_back(std::make_unique<Worker>(static_cast<uint8_t>(i), devices_, policy_, *counters_, cookies_, key,
-                                                wake, [this](uint16_t index) -> Worker& { return *workers_[index]; }));
+    context_.devices.push_back(std::make_unique<PacketDevice>(std::move(fd), options.virtio_header,
+                                                              options.virtio_header && options.segmentation));
   }
 }
 
-void Engine::start() {
-  for (auto& worker : workers_) worker->start();
+int Engine::start(const char*& syscall) {
+  syscall = "pthread_create";
+  for (auto& worker : workers_) {
+    if (const int error = worker->start()) return error;
+  }
+  return 0;
 }
 
+// Workers first: they name each other.
 Engine::~Engine() {
   for (auto& worker : workers_) worker->stop();
-  // A flow and its application hold each other.
-  for (const auto& flow : flows_) {
-    if (flow) flow->application = nullptr;
-  }
 }
 
 std::shared_ptr<Flow> Engine::flow(uint32_t id) const { return id < flows_.size() ? flows_[id] : nullptr; }
 
-int Engine::listen_udp(const Endpoint& local, const char*& syscall) {
-  Endpoint endpoint = local;
-  std::vector<std::shared_ptr<UdpPort>> ports;
+UdpSocket::Options Engine::socket_options(bool shared) const {
+  return {.offload = context_.udp_offload, .shared = shared, .buffer_bytes = context_.policy.udp_socket_bytes};
+}
+
+int Engine::open_ports(Endpoint local, uint32_t listener, std::vector<std::shared_ptr<UdpPort>>& out,
+                       const char*& syscall) {
   {
     // REUSEPORT would share the port with another process of this user without a word: ask first.
     UniqueFd probe;
-    const int error = UdpPort::bind(endpoint, false, false, probe, syscall);
-    if (error) return error;
+    if (const int error = UdpSocket::bind(local, socket_options(false), probe, syscall)) return error;
   }
-  for (size_t i = 0; i < workers_.size(); ++i) {
+  for (const auto& worker : workers_) {
     UniqueFd fd;
-    const int error = UdpPort::bind(endpoint, true, policy_.offload, fd, syscall);
-    if (error) return error;
-    ports.push_back(std::make_shared<UdpPort>(std::move(fd), false, policy_.offload, *counters_));
-    ports.back()->listener = static_cast<uint32_t>(udp_listeners_.size());
-    endpoint.port = ports.back()->port;
+    if (const int error = UdpSocket::bind(local, socket_options(true), fd, syscall)) return error;
+    auto port = std::make_shared<UdpPort>(std::move(fd), context_.udp_offload, listener);
+    local.port = port->number;
+    syscall = "epoll_ctl";
+    if (const int error = worker->reserve(*port)) return error;
+    out.push_back(std::move(port));
+  }
+  return 0;
+}
+
+int Engine::listen_udp(const Endpoint& local, const char*& syscall) {
+  const auto listener = static_cast<uint32_t>(udp_listeners_.size());
+  std::vector<std::shared_ptr<UdpPort>> ports;
+  if (const int error = open_ports(local, listener, ports, syscall)) {
+    for (size_t i = 0; i < ports.size(); ++i) workers_[i]->unreserve(*ports[i]);
+    return error;
   }
   for (size_t i = 0; i < workers_.size(); ++i) {
     workers_[i]->post([port = ports[i]](Worker& worker) { worker.add_port(port); });
   }
   udp_listeners_.push_back(std::move(ports));
-  return static_cast<int>(udp_listeners_.size() - 1);
+  return static_cast<int>(listener);
 }
 
 uint16_t Engine::udp_port(uint32_t listener) const {
   const bool open = listener < udp_listeners_.size() && !udp_listeners_[listener].empty();
-  return open ? udp_listeners_[listener].front()->port : 0;
+  return open ? udp_listeners_[listener].front()->number : 0;
 }
 
 void Engine::close_udp(uint32_t listener) {
   if (listener >= udp_listeners_.size()) return;
   const auto ports = std::exchange(udp_listeners_[listener], {});
   for (size_t i = 0; i < ports.size(); ++i) {
+    workers_[i]->application_ids().erase_of(listener);
     workers_[i]->post([port = ports[i]](Worker& worker) { worker.close_port(port); });
   }
 }
@@ -108,24 +138,11 @@ uint32_t Engine::free_id() {
   return id;
 }
 
-int Engine::open_flow(const FlowOptions& options) {
+int Engine::open_flow(const Flow::Options& options) {
   const uint32_t id = free_id();
   if (id == 0) return -ENFILE;
-  FlowCounters& counters = counters_->flow(id);
-  counters = FlowCounters{.life = counters.life + 1};
-  counters.send_next = options.send_next;
-  counters.receive_next = options.receive_next;
-  counters.ack_sent = options.receive_next;
-  counters.peer_ack = options.send_next;
   // Not make_shared: what `closing_` holds would keep all of its memory.
-  const std::shared_ptr<Flow> flow(new Flow(options.tuple, id, options.owner, counters, counters_->engine()));
-  flow->push = options.push;
-  flow->max_payload = options.max_payload;
-  flow->send_next = options.send_next;
-  flow->receive_next = options.receive_next;
-  flow->ack_sent = options.receive_next;
-  flow->window_open = !options.guard;
-  flow->initial_window_end = options.send_next + policy_.initial_window;
+  const std::shared_ptr<Flow> flow(new Flow(options, id, *context_.counters, context_.policy));
   flows_[id] = flow;
   for (auto& worker : workers_) worker->post([flow](Worker& each) { each.add_flow(flow); });
   return static_cast<int>(id);
@@ -136,9 +153,7 @@ void Engine::close_flow(uint32_t id) {
   if (!closing) return;
   flows_[id] = nullptr;
   closing_.push_back({id, closing});
-  for (auto& worker : workers_) {
-    worker->post([tuple = closing->tuple](Worker& each) { each.remove_flow(tuple); });
-  }
+  for (auto& worker : workers_) worker->post([closing](Worker& each) { each.remove_flow(closing); });
 }
 
 void Engine::read_flow(uint32_t id) {
@@ -150,8 +165,12 @@ void Engine::read_flow(uint32_t id) {
 int Engine::splice_application(uint32_t id, uint32_t application_id) {
   const std::shared_ptr<Flow> found = flow(id);
   if (!found) return -ENOENT;
-  if (std::exchange(found->spliced, true)) return -EISCONN;
-  owner_of(*found).post([found, application_id](Worker& worker) { worker.splice_application(found, application_id); });
+  if (found->spliced) return -EISCONN;
+  const size_t worker = application_id >> 24;
+  if (worker >= workers_.size() || !workers_[worker]->application_ids().contains(application_id)) return -ENOENT;
+  if (worker != found->owner) return -EXDEV;
+  found->spliced = true;
+  owner_of(*found).post([found, application_id](Worker& each) { each.splice_application(*found, application_id); });
   return 0;
 }
 
@@ -167,19 +186,23 @@ int Engine::splice_udp(uint32_t id, const Endpoint& remote, std::vector<Datagram
   if (!found) return -ENOENT;
   if (found->spliced) return -EISCONN;
   UniqueFd fd;
-  const int error = UdpPort::connect(remote, policy_.offload, fd, syscall);
-  if (error) return error;
+  if (const int error = UdpSocket::connect(remote, socket_options(false), fd, syscall)) return error;
+  auto port = std::make_shared<UdpPort>(std::move(fd), context_.udp_offload, 0);
+  Worker& owner = owner_of(*found);
+  syscall = "epoll_ctl";
+  if (const int error = owner.reserve(*port)) return error;
   found->spliced = true;
-  auto port = std::make_shared<UdpPort>(std::move(fd), true, policy_.offload, *counters_);
-  owner_of(*found).post(
-      [found, port, datagrams = std::move(datagrams)](Worker& worker) { worker.splice_port(found, port, datagrams); });
+  owner.post([found, port = std::move(port), datagrams = std::move(datagrams)](Worker& worker) mutable {
+    worker.splice_port(*found, std::move(port), datagrams);
+  });
   return 0;
 }
 
 void Engine::forget_application(uint32_t application_id) {
   const size_t worker = application_id >> 24;
-  if (worker < workers_.size())
-    workers_[worker]->post([application_id](Worker& each) { each.forget_application(application_id); });
+  if (worker >= workers_.size()) return;
+  workers_[worker]->application_ids().erase(application_id);
+  workers_[worker]->post([application_id](Worker& each) { each.forget_application(application_id); });
 }
 
 void Engine::send_segment(size_t worker, const Tuple& tuple, uint32_t seq, uint32_t ack, uint8_t flags,
@@ -198,14 +221,14 @@ void Engine::send_control(uint32_t id, uint8_t flags, int64_t receive_next) {
 
 void Engine::send_datagrams(uint32_t id, std::vector<Datagram> datagrams) {
   const std::shared_ptr<Flow> found = flow(id);
-  if (!found) return counters_->drop(DropReason::kNoFlow, datagrams.size());
+  if (!found) return context_.counters->drop(DropReason::kNoFlow, datagrams.size());
   // JavaScript may be faster than the worker: what exceeds the queue is dropped at its tail, as by a socket's buffer.
-  const size_t room = policy_.send_queue_bytes - found->posted_bytes.load(std::memory_order_relaxed);
+  const size_t room = context_.policy.send_queue_bytes - found->posted_bytes.load(std::memory_order_relaxed);
   size_t bytes = 0, taken = 0;
   while (taken < datagrams.size() && bytes + datagrams[taken].size() <= room) bytes += datagrams[taken++].size();
   if (taken < datagrams.size()) {
     count(found->counters.sent_drops, datagrams.size() - taken);
-    counters_->drop(DropReason::kSendQueueFull, datagrams.size() - taken);
+    context_.counters->drop(DropReason::kSendQueueFull, datagrams.size() - taken);
     datagrams.resize(taken);
   }
   found->posted_bytes.fetch_add(bytes, std::memory_order_relaxed);

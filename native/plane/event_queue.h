@@ -1,43 +1,50 @@
 // What one worker tells JavaScript: records in a buffer that both sides see, handed over by swapping two of them.
 //
-// A full buffer drops the record and counts it: nothing that arrives can make memory grow.
+// Two kinds of events, in one order. What comes from outside at any rate (datagrams, segments of strangers, openings)
+// is lost when the buffer is full, and the caller counts it. What JavaScript must hear of (control events) never is:
+// when the buffer is full it waits behind it, and nothing overtakes it. That is bounded by what it speaks of: a flow is
+// attached once, an application and a device come and go once, and of a flow's repeated RSTs and FINs one of each
+// waits.
 #pragma once
 
-#include <sys/mman.h>
-
+#include <array>
 #include <cstdint>
 #include <cstring>
+#include <deque>
 #include <mutex>
-#include <new>
+#include <set>
 #include <span>
 
-#include "wire/tuple.h"
+#include "plane/mapped_memory.h"
+#include "wire/segment.h"
 
 namespace guise {
 
 enum class EventType : uint8_t {
-  kSegment = 1,      // a control segment, or any segment of an unknown tuple: options, then payload
+  kSegment = 1,      // a segment of no flow, which is for JavaScript to answer: options, then payload
   kDatagram = 2,     // payload on a flow that JavaScript reads
-  kApplication = 3,  // a new application: id, detail is its listener's; the tuple is that of the UDP endpoints
-  kAttached = 4,     // the owner of a flow has it in its table: no more segments of it come as unknown
-  kDeviceGone = 5,   // the interface was deleted, or the other end of the descriptor closed
+  kApplication = 3,  // control. A new application: id, detail is its listener's; the tuple has the UDP endpoints
+  kAttached = 4,     // control. The owner of a flow has it in its table: no more segments of it come as unknown
+  kDeviceGone = 5,   // control. The interface was deleted, or the other end of the descriptor closed
   kOpening = 6,      // the ACK that brings a cookie back, or data behind it: detail is 1 for a SYN of phantun's kind
+  kFlowEnd = 7,      // control. The RST or the FIN of a flow's peer; seq is that of the RST or FIN itself
+  kApplicationGone = 8,  // control. A flow was spliced to an application that is gone: what comes on it is dropped
 };
 
-// The fixed part of a record; src/native/engine.ts mirrors it. Little-endian, records are 8-aligned.
+// The fixed part of a record. Little-endian, records are 8-aligned. The binding exports the layout.
 struct EventRecord {
   uint32_t size = 0;  // of the whole record with padding
   EventType type{};
   uint8_t flags = 0;  // TCP flags
   uint8_t worker = 0;
   uint8_t options_size = 0;
-  uint32_t id = 0;  // flow or peer, 0 = none
+  uint32_t id = 0;  // flow or application, 0 = none
   uint32_t seq = 0;
   uint32_t ack = 0;
   uint32_t payload_size = 0;
   uint16_t local_port = 0;
   uint16_t remote_port = 0;
-  uint32_t detail = 0;  // of a flow: FlowCounters.life, since its id may be another's when the event is read
+  uint32_t detail = 0;  // of a flow: FlowCounters.generation, since its id may be another's when the event is read
   uint8_t local_address[16]{};
   uint8_t remote_address[16]{};
 
@@ -52,28 +59,22 @@ static_assert(sizeof(EventRecord) == 64);
 
 class EventQueue {
  public:
-  static constexpr size_t kBufferSize = 2 << 20;
+  // Two buffers of half of `memory` each. Both sides may keep it.
+  explicit EventQueue(MappedMemory memory) : memory_(std::move(memory)), buffer_size_(memory_.size() / 2) {}
 
-  EventQueue()
-      : memory_(static_cast<uint8_t*>(::mmap(nullptr, 2 * kBufferSize, PROT_READ | PROT_WRITE,
-                                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0))) {
-    if (memory_ == MAP_FAILED) throw std::bad_alloc();
-  }
-  EventQueue(const EventQueue&) = delete;
-  EventQueue& operator=(const EventQueue&) = delete;
-  ~EventQueue() { ::munmap(memory_, 2 * kBufferSize); }
-
-  [[nodiscard]] uint8_t* memory() const { return memory_; }
+  [[nodiscard]] uint8_t* memory() const { return memory_.data(); }
+  [[nodiscard]] size_t memory_size() const { return memory_.size(); }
 
   // Appends a record. Returns false when it does not fit; `wake` is set when JavaScript has nothing pending yet.
-  bool push(EventRecord record, std::span<const uint8_t> options, std::span<const uint8_t> payload, bool& wake) {
+  [[nodiscard]] bool push(EventRecord record, std::span<const uint8_t> options, std::span<const uint8_t> payload,
+                          bool& wake) {
     const size_t size = (sizeof record + options.size() + payload.size() + 7) & ~size_t{7};
     record.size = static_cast<uint32_t>(size);
     record.options_size = static_cast<uint8_t>(options.size());
     record.payload_size = static_cast<uint32_t>(payload.size());
     const std::lock_guard lock(mutex_);
-    if (used_ + size > kBufferSize) return false;
-    uint8_t* at = memory_ + active_ * kBufferSize + used_;
+    if (used_ + size > limit_) return false;
+    uint8_t* at = memory_.data() + active_ * buffer_size_ + used_;
     std::memcpy(at, &record, sizeof record);
     if (!options.empty()) std::memcpy(at + sizeof record, options.data(), options.size());
     if (!payload.empty()) std::memcpy(at + sizeof record + options.size(), payload.data(), payload.size());
@@ -82,21 +83,63 @@ class EventQueue {
     return true;
   }
 
-  // Hands the filled buffer to JavaScript until the next call. Returns its bytes; `offset` is where they begin.
-  size_t swap(size_t& offset) {
+  // Appends a control event, always. `wake` as above.
+  void push_control(EventRecord record, bool& wake) {
+    record.size = sizeof record;
     const std::lock_guard lock(mutex_);
-    const size_t used = used_;
-    offset = active_ * kBufferSize;
-    if (used > 0) active_ ^= 1;
+    wake = used_ == 0;  // then nothing waits behind the buffer either
+    if (used_ + sizeof record <= limit_) return append(record);
+    if (record.type == EventType::kFlowEnd && !waiting_ends_.insert(end_of(record)).second) return;
+    control_.push_back(record);
+    limit_ = 0;
+  }
+
+  struct Swapped {
+    size_t offset = 0;  // where the records begin
+    size_t size = 0;    // their bytes
+    bool more = false;  // as much again waits already: call again, soon
+  };
+
+  // Hands the filled buffer to JavaScript until the next call.
+  Swapped swap() {
+    const std::lock_guard lock(mutex_);
+    Swapped swapped{active_ * buffer_size_, used_, false};
+    if (used_ > 0) active_ ^= 1;
     used_ = 0;
-    return used;
+    if (limit_ == 0) swapped.more = refill();
+    return swapped;
   }
 
  private:
-  std::mutex mutex_;
-  uint8_t* memory_;
+  using End = std::array<uint32_t, 3>;  // flow, generation, flags
+
+  static End end_of(const EventRecord& record) {
+    return {record.id, record.detail, record.flags & uint32_t{kRst | kFin}};
+  }
+
+  // Moves what waits behind the buffer into it. Whether there was any.
+  bool refill() {
+    for (; !control_.empty() && used_ + sizeof(EventRecord) <= buffer_size_; control_.pop_front()) {
+      if (control_.front().type == EventType::kFlowEnd) waiting_ends_.erase(end_of(control_.front()));
+      append(control_.front());
+    }
+    if (control_.empty()) limit_ = buffer_size_;
+    return used_ > 0;
+  }
+
+  void append(const EventRecord& record) {
+    std::memcpy(memory_.data() + active_ * buffer_size_ + used_, &record, sizeof record);
+    used_ += sizeof record;
+  }
+
+  std::mutex mutex_;  // of all below, and of the buffer that is being filled
+  const MappedMemory memory_;
+  const size_t buffer_size_;
   size_t active_ = 0;
   size_t used_ = 0;
+  size_t limit_ = buffer_size_;      // of used_: 0 while anything waits behind the buffer
+  std::deque<EventRecord> control_;  // behind the buffer
+  std::set<End> waiting_ends_;       // those among them
 };
 
 }  // namespace guise

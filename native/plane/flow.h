@@ -1,4 +1,7 @@
 // One fake TCP connection that is established: its numbers, its headers, where its datagrams go.
+//
+// Whose a field is stands beside it. "The owner" is the worker that sends on the flow; "a reader" is any worker that
+// takes a segment of it from its device: the kernel decides which, and for a while there may be two.
 #pragma once
 
 #include <atomic>
@@ -6,137 +9,171 @@
 #include <memory>
 #include <mutex>
 
-#include "io/udp_port.h"
 #include "plane/counters.h"
 #include "plane/datagram_queue.h"
+#include "plane/policy.h"
+#include "plane/udp_port.h"
 #include "plane/verdict.h"
 #include "wire/segment.h"
 
 namespace guise {
-
-struct Application;
 
 // Where received datagrams go.
 enum class Delivery : uint8_t {
   kHeld,        // nowhere yet: queued, bounded
   kJavaScript,  // as events
   kSpliced,     // to a UDP endpoint
+  kDropped,     // nowhere any more: its application is gone
 };
 
+// Shared by the tables of all workers: whoever comes last frees it.
 struct Flow : std::enable_shared_from_this<Flow> {
-  // Milliseconds: probes of an honest peer come every 500 (src/fake_tcp/liveness.ts). A limit for all flows together
-  // would leave keepalives of some unanswered when others are busy with it, and tell strangers of them (CVE-2016-5696).
-  static constexpr uint32_t kChallengeInterval = 100;
+  struct Options {
+    Tuple tuple;
+    uint16_t owner = 0;
+    uint32_t send_next = 0;
+    uint32_t receive_next = 0;
+    uint32_t max_payload = 0;
+    bool push = false;
+    bool limit_initial_window = false;  // until the peer's first segment
+  };
 
-  Flow(const Tuple& with_tuple, uint32_t with_id, uint16_t with_owner, FlowCounters& with_counters,
-       EngineCounters& engine_counters)
-      : tuple(with_tuple),
-        header(with_tuple),
+  // `id` and its counters are nobody else's.
+  Flow(const Options& options, uint32_t with_id, const CounterSlab& slab, const Policy& with_policy)
+      : tuple(options.tuple),
+        header(options.tuple),
         id(with_id),
-        owner(with_owner),
-        counters(with_counters),
-        held(engine_counters) {}
+        owner(options.owner),
+        generation(static_cast<uint32_t>(slab.flow(with_id).generation) + 1),
+        max_payload(options.max_payload),
+        push(options.push),
+        initial_window_end(options.send_next + with_policy.initial_window),
+        policy(with_policy),
+        counters(slab.flow(with_id)),
+        window_open(!options.limit_initial_window),
+        challenged_at(0u - with_policy.challenge_interval),
+        held(slab.engine()) {
+    begin_counters(options);
+  }
 
+  // Nobody changes these.
   const Tuple tuple;
   const SegmentHeader header;
-  const uint32_t id;     // its slot in the counter slab
-  const uint16_t owner;  // the worker that sends on it, and whose device queue it uses
+  const uint32_t id;                  // its place in the counter slab
+  const uint16_t owner;               // the worker that sends on it, and whose device queue it uses
+  const uint32_t generation;          // FlowCounters.generation from its begin on
+  const size_t max_payload;           // bytes of the largest datagram
+  const bool push;                    // PSH on the last segment of a batch; phantun sends none
+  const uint32_t initial_window_end;  // SND.NXT may not pass it before the window is open
+  const Policy& policy;
+
+  // SND.NXT, RCV.NXT and ACK numbers are kept in them and nowhere else. Atomic, each by the rule of its method below.
   FlowCounters& counters;
-  bool push = false;          // PSH on the last segment of a batch; phantun sends none
-  size_t max_payload = 1460;  // bytes of the largest datagram
 
-  // Only the owner advances it; others read it for pure ACKs.
-  std::atomic<uint32_t> send_next{0};
-  // Advanced by whichever worker reads the flow's segments.
-  std::atomic<uint32_t> receive_next{0};
-  std::atomic<uint32_t> ack_sent{0};
-  std::atomic<bool> ack_due{false};
+  // A reader's, by exchange: the one that changes it does what follows.
+  std::atomic<bool> window_open;  // the path knows the peer's first scaled window, see Uplink::release
   std::atomic<bool> first_ack_sent{false};
-  // False until the peer's first scaled window is known to the path, see uplink.cc.
-  std::atomic<bool> window_open{true};
-  uint32_t initial_window_end = 0;  // SND.NXT may not pass it before
-
-  bool spliced = false;  // to an application or endpoint, now or before; the JavaScript thread's
-  // Bytes that JavaScript gave and the owner has not taken yet.
-  std::atomic<size_t> posted_bytes{0};
-
-  std::atomic<Delivery> delivery{Delivery::kHeld};
-  std::mutex held_mutex;  // taken only while delivery is kHeld
-  DatagramQueue held;
-
-  // Set before delivery becomes kSpliced.
-  std::shared_ptr<UdpPort> udp;
-  UdpTarget target;
-  // The other way round: whose datagrams it carries. The owner's; it ends the circle of the two when it forgets one.
-  std::shared_ptr<Application> application;
-
-  // What is outside of the window: where it would go on, and how many datagrams came in a row. See believes_stray.
+  std::atomic<bool> ack_due{false};
+  // A reader's, by compare-exchange: when it was last challenged, in milliseconds of a steady clock.
+  std::atomic<uint32_t> challenged_at;
+  // A reader's: where what is outside of the window would go on, and how many datagrams came in a row. Two readers at
+  // once make the row look shorter, never longer than both have seen.
   std::atomic<uint32_t> stray_next{0};
   std::atomic<uint32_t> strays{0};
 
-  // When it was last challenged, in milliseconds of a steady clock.
-  std::atomic<uint32_t> challenged_at{0u - kChallengeInterval};
+  // The owner's to change, before `delivery` says that readers may use them.
+  std::shared_ptr<UdpPort> port;  // where datagrams go; shared, because any reader sends through it
+  UdpTarget target;
+  std::atomic<Delivery> delivery{Delivery::kHeld};  // the owner's to change
 
+  std::mutex held_mutex;  // taken only while delivery is kHeld
+  DatagramQueue held;     // of whoever has the mutex
+
+  // The owner's: whose datagrams it carries. Each of the two forgets the other before it goes.
+  Application* application = nullptr;
+
+  // The JavaScript thread's: spliced to an application or endpoint, now or before.
+  bool spliced = false;
+  // Added to by the JavaScript thread, taken from by the owner: bytes that were given and not taken yet.
+  std::atomic<size_t> posted_bytes{0};
+
+  [[nodiscard]] uint32_t send_next() const { return number(counters.send_next); }
   [[nodiscard]] FlowNumbers numbers() const {
-    return {send_next.load(std::memory_order_relaxed), receive_next.load(std::memory_order_relaxed), peer_ack()};
+    return {send_next(), number(counters.receive_next), number(counters.peer_ack)};
   }
 
-  [[nodiscard]] uint32_t peer_ack() const {
-    return static_cast<uint32_t>(std::atomic_ref(counters.peer_ack).load(std::memory_order_relaxed));
-  }
+  // A reader's. The last one, not the highest: phantun answers a probe by what it said last, and goes back with it.
+  void take_ack(uint32_t ack) { set(counters.peer_ack, ack); }
 
-  // The last one, not the highest: phantun answers a probe by what it said last, and goes back with it.
-  void take_ack(uint32_t ack) { std::atomic_ref(counters.peer_ack).store(ack, std::memory_order_relaxed); }
-
-  // Takes the numbers of a segment that ends at `end`. Late segments do not move RCV.NXT back.
+  // A reader's, or the owner's for JavaScript: takes the numbers of a segment that ends at `end`, by compare-exchange.
+  // Late segments do not move RCV.NXT back.
   void advance(uint32_t end) {
-    if (ahead(end, receive_next.load(std::memory_order_relaxed)) > 0) set_receive_next(end);
+    std::atomic_ref next(counters.receive_next);
+    uint64_t seen = next.load(std::memory_order_relaxed);
+    while (ahead(end, static_cast<uint32_t>(seen)) > 0 &&
+           !next.compare_exchange_weak(seen, end, std::memory_order_relaxed)) {
+    }
   }
 
-  void set_receive_next(uint32_t next) {
-    receive_next.store(next, std::memory_order_relaxed);
-    std::atomic_ref(counters.receive_next).store(next, std::memory_order_relaxed);
-  }
+  // A reader's, for a stray that is believed: wherever RCV.NXT was.
+  void set_receive_next(uint32_t next) { set(counters.receive_next, next); }
 
-  // After an outage the peer may have sent more than a window. Whether this datagram outside of it is the last of
-  // enough in a row, each of which acknowledges what only somebody who sees the connection knows. A RST carries none.
-  bool believes_stray(const SegmentView& segment) {
-    constexpr uint32_t kEnough = 8;
-    if (segment.flags & kRst || !acknowledges_what_was_sent(segment.ack, numbers(), kFinLateWindow)) return false;
+  // A reader's. After an outage the peer may have sent more than a window. Whether this datagram outside of it is the
+  // last of enough in a row, each of which acknowledges what only somebody who sees the connection knows. A RST carries
+  // none.
+  [[nodiscard]] bool believes_stray(const SegmentView& segment) {
+    if (segment.flags & kRst || !acknowledges_what_was_sent(segment.ack, numbers(), policy.fin_late_window))
+      return false;
     const bool in_a_row = segment.seq == stray_next.load(std::memory_order_relaxed);
-    const uint32_t datagrams = static_cast<uint32_t>(segment.datagrams());
+    const auto datagrams = static_cast<uint32_t>(segment.datagrams());
     const uint32_t before = in_a_row ? strays.load(std::memory_order_relaxed) : 0;
     strays.store(before + datagrams, std::memory_order_relaxed);
     stray_next.store(segment.seq + static_cast<uint32_t>(segment.payload.size()), std::memory_order_relaxed);
-    return before + datagrams > kEnough;
+    return before + datagrams > policy.believed_strays;
   }
 
-  // Whether to answer a segment that asks for an ACK, `now` in milliseconds of a steady clock.
-  bool may_challenge(uint32_t now) {
-    if (now - challenged_at.load(std::memory_order_relaxed) < kChallengeInterval) return false;
-    challenged_at.store(now, std::memory_order_relaxed);
-    return true;
+  // A reader's: whether to answer a segment that asks for an ACK, `now` in milliseconds of a steady clock.
+  [[nodiscard]] bool may_challenge(uint32_t now) {
+    uint32_t before = challenged_at.load(std::memory_order_relaxed);
+    return now - before >= policy.challenge_interval &&
+           challenged_at.compare_exchange_strong(before, now, std::memory_order_relaxed);
   }
 
-  // The ACK number to send now.
-  uint32_t acknowledge() {
-    const uint32_t next = receive_next.load(std::memory_order_relaxed);
-    ack_sent.store(next, std::memory_order_relaxed);
-    std::atomic_ref(counters.ack_sent).store(next, std::memory_order_relaxed);
+  // A reader's or the owner's: the ACK number to send now.
+  [[nodiscard]] uint32_t acknowledge() {
+    const uint32_t next = number(counters.receive_next);
+    set(counters.ack_sent, next);
     return next;
   }
 
-  [[nodiscard]] uint32_t unacknowledged() const {
-    return receive_next.load(std::memory_order_relaxed) - ack_sent.load(std::memory_order_relaxed);
+  [[nodiscard]] uint32_t unacknowledged() const { return number(counters.receive_next) - number(counters.ack_sent); }
+
+  // The owner's: takes `bytes` of sequence space; returns where they begin.
+  [[nodiscard]] uint32_t take_sequence(size_t bytes) {
+    const uint32_t seq = send_next();
+    set(counters.send_next, static_cast<uint32_t>(seq + bytes));
+    return seq;
   }
 
-  // Takes `bytes` of sequence space; returns where they begin.
-  uint32_t take_sequence(size_t bytes) {
-    const uint32_t seq = send_next.load(std::memory_order_relaxed);
-    const auto next = static_cast<uint32_t>(seq + bytes);
-    send_next.store(next, std::memory_order_relaxed);
-    std::atomic_ref(counters.send_next).store(next, std::memory_order_relaxed);
-    return seq;
+ private:
+  static uint32_t number(uint64_t& counter) { return static_cast<uint32_t>(read_counter(counter)); }
+  static void set(uint64_t& counter, uint32_t value) {
+    std::atomic_ref(counter).store(value, std::memory_order_relaxed);
+  }
+
+  // The JavaScript thread's, before any worker knows the flow.
+  void begin_counters(const Options& options) {
+    const FlowCounters begin{
+        .receive_next = options.receive_next,
+        .peer_ack = options.send_next,
+        .send_next = options.send_next,
+        .ack_sent = options.receive_next,
+        .generation = generation,
+    };
+    constexpr size_t kWords = sizeof begin / sizeof(uint64_t);
+    const auto* from = reinterpret_cast<const uint64_t*>(&begin);
+    auto* to = reinterpret_cast<uint64_t*>(&counters);
+    for (size_t i = 0; i < kWords; ++i) std::atomic_ref(to[i]).store(from[i], std::memory_order_relaxed);
   }
 };
 

@@ -1,27 +1,14 @@
 #include "plane/passive_open.h"
 
 #include "plane/clock.h"
+#include "wire/tcp_options.h"
 
 namespace guise {
 namespace {
 
-constexpr uint8_t kEndOfOptions = 0, kNoOperation = 1, kSackPermitted = 4;
-
-bool has_option(std::span<const uint8_t> options, uint8_t wanted) {
-  for (size_t at = 0; at < options.size();) {
-    const uint8_t kind = options[at];
-    if (kind == wanted) return true;
-    if (kind == kEndOfOptions) return false;
-    const size_t length = kind == kNoOperation ? 1 : at + 1 < options.size() ? options[at + 1] : 0;
-    if (length < (kind == kNoOperation ? 1 : 2)) return false;
-    at += length;
-  }
-  return false;
-}
-
 // A router may add an MSS option to phantun's SYN, so its ISN of 0 decides together with the missing SACK.
 SynKind kind_of(const SegmentView& syn) {
-  return syn.seq == 0 && !has_option(syn.options, kSackPermitted) ? SynKind::kPhantun : SynKind::kGuise;
+  return syn.seq == 0 && !has_option(syn.options, TcpOption::kSackPermitted) ? SynKind::kPhantun : SynKind::kGuise;
 }
 
 }  // namespace
@@ -33,19 +20,23 @@ void PassiveOpen::receive(const SegmentView& segment) {
   }
   const uint64_t now = coarse_milliseconds();
   const auto kind = (segment.flags & (kSyn | kFin | kAck)) == kAck
-                        ? cookies_.check(segment.tuple, segment.ack - 1, now / 1000)
+                        ? context_.engine.cookies.check(segment.tuple, segment.ack - 1, now / 1000)
                         : std::nullopt;
   if (!kind) {
     context_.counters.drop(DropReason::kStranger);
     if (!strangers_.take(now)) return;
   }
-  context_.emit_segment(kind ? EventType::kOpening : EventType::kSegment, 0, segment,
-                        kind == SynKind::kPhantun ? 1 : 0);
+  // When JavaScript is too slow, the next segment brings the cookie again.
+  const auto type = kind ? EventType::kOpening : EventType::kSegment;
+  if (!context_.emit(type, 0, kind == SynKind::kPhantun ? 1 : 0, segment)) {
+    context_.counters.drop(DropReason::kEventsFull);
+  }
 }
 
 void PassiveOpen::next_batch(bool more_wait) {
   full_batches_ = more_wait ? full_batches_ + 1 : 0;
-  answers_left_ = second_answers_left_ = full_batches_ < kPatience ? SIZE_MAX : kAnswersWhenBusy;
+  const bool busy = full_batches_ >= context_.policy.full_batches_before_busy;
+  answers_left_ = second_answers_left_ = busy ? context_.policy.syn_answers_when_busy : SIZE_MAX;
 }
 
 bool PassiveOpen::may_answer(uint32_t cookie) {
@@ -57,7 +48,7 @@ bool PassiveOpen::may_answer(uint32_t cookie) {
 
 void PassiveOpen::answer_syn(const SegmentView& syn, const SynAckOptions& options) {
   const SynKind kind = kind_of(syn);
-  const uint32_t isn = cookies_.make(syn.tuple, kind, coarse_milliseconds() / 1000);
+  const uint32_t isn = context_.engine.cookies.make(syn.tuple, kind, coarse_milliseconds() / 1000);
   if (!may_answer(isn)) {
     refused_.add(isn);
     return context_.counters.drop(DropReason::kSynLimit);
@@ -66,8 +57,8 @@ void PassiveOpen::answer_syn(const SegmentView& syn, const SynAckOptions& option
                        : syn.tuple.local.address.is_v4() ? options.guise4
                                                          : options.guise6;
   count(context_.counters.engine().syns_answered);
-  (void)context_.devices[context_.index]->write_segment(SegmentHeader(syn.tuple), isn, syn.seq + 1, kSyn | kAck, chosen,
-                                                        {});
+  context_.count_write(
+      context_.device().write_segment(SegmentHeader(syn.tuple), isn, syn.seq + 1, kSyn | kAck, chosen, {}));
 }
 
 }  // namespace guise

@@ -28,6 +28,14 @@ class TupleTable {
     return nullptr;
   }
 
+  // Calls `take` with each entry.
+  template <typename Take>
+  void each(Take take) const {
+    for (const Slot& slot : slots_) {
+      if (slot.value) take(*slot.value);
+    }
+  }
+
   // Puts an entry in; one of the same tuple is replaced.
   void insert(T value) {
     erase(value->tuple);

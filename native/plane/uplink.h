@@ -1,14 +1,11 @@
 // The way out: UDP datagrams -> super-segments -> device.
 #pragma once
 
-#include <sys/socket.h>
-
-#include <array>
 #include <cstdint>
-#include <memory>
 #include <span>
 
 #include "io/segment_run.h"
+#include "io/udp_socket.h"
 #include "plane/worker_context.h"
 
 namespace guise {
@@ -28,23 +25,14 @@ class Uplink {
   void release(Application& application);
 
  private:
-  static constexpr size_t kBatch = 64;
-  static constexpr size_t kMessageSize = 65536;  // UDP_GRO merges up to 64 KiB
-  static constexpr size_t kControlSize = 128;
-
-  void prepare(size_t messages);
-  Application* application_of(UdpPort& port, const msghdr& message);
+  Application* application_of(UdpPort& port, size_t message);
   Application* admit(UdpPort& port, const Tuple& tuple);
+  [[nodiscard]] uint32_t free_application_id();
   void queue(Application& application, std::span<const uint8_t> bytes, size_t segment_size);
 
   WorkerContext& context_;
-  std::unique_ptr<uint8_t[]> buffers_;
-  std::array<std::array<uint8_t, kControlSize>, kBatch> control_;
-  std::array<sockaddr_storage, kBatch> sources_;
-  std::array<iovec, kBatch> vectors_;
-  std::array<mmsghdr, kBatch> messages_;
-  size_t batch_ = kBatch;
-  uint32_t next_application_id_ = 1;
+  UdpBatch batch_;
+  uint32_t next_application_id_ = 0;
 
   Flow* flow_ = nullptr;  // of the run
   SegmentRun run_{SIZE_MAX >> 17, 0};

@@ -28,12 +28,12 @@ struct FlowNumbers {
 
 // The window that we announce, 65535 << 14 rounded up to a power of 2 (RFC 7323 §2.3).
 inline constexpr uint32_t kReceiveWindow = 1u << 30;
-// How far behind its numbers may be when others have overtaken a datagram: 100 ms of 10 Gbit/s.
-inline constexpr uint32_t kLateWindow = 1u << 27;
-// How far ahead a FIN may be, because what came before it is lost; and how far back its ACK number. It ends the
-// connection, so it is believed less than a datagram.
-inline constexpr uint32_t kFinWindow = 1u << 24;
-inline constexpr uint32_t kFinLateWindow = 1u << 20;
+// How far off the numbers of a peer may be, in bytes; see src/policy.ts.
+struct Windows {
+  uint32_t late;      // a datagram behind its place, or its ACK number
+  uint32_t fin;       // a FIN ahead of its place, because what came before it is lost
+  uint32_t fin_late;  // a FIN's ACK number. It ends the connection, so it is believed less than a datagram.
+};
 
 // How far `a` is ahead of `b`, negative when behind.
 inline int32_t ahead(uint32_t a, uint32_t b) { return static_cast<int32_t>(a - b); }
@@ -45,7 +45,7 @@ inline bool acknowledges_what_was_sent(uint32_t ack, const FlowNumbers& numbers,
   return ack - earliest <= numbers.send_next - earliest;
 }
 
-inline Verdict judge(const SegmentView& segment, const FlowNumbers& numbers) {
+inline Verdict judge(const SegmentView& segment, const FlowNumbers& numbers, const Windows& windows) {
   const int32_t offset = ahead(segment.seq, numbers.receive_next);
   const bool in_window = offset >= 0 && static_cast<uint32_t>(offset) < kReceiveWindow;
   if (segment.flags & kRst) {
@@ -53,19 +53,19 @@ inline Verdict judge(const SegmentView& segment, const FlowNumbers& numbers) {
     return offset == 0 ? Verdict::kReset : in_window ? Verdict::kChallenge : Verdict::kOutOfWindow;
   }
   if (segment.flags & kSyn) return Verdict::kChallenge;
-  if (!(segment.flags & kAck) || !acknowledges_what_was_sent(segment.ack, numbers, kLateWindow))
+  if (!(segment.flags & kAck) || !acknowledges_what_was_sent(segment.ack, numbers, windows.late))
     return Verdict::kBadAck;
   const auto size = static_cast<uint32_t>(segment.payload.size());
   if (segment.flags & kFin) {
     // One that was answered already may come again.
     const bool again = segment.seq + size + 1 == numbers.receive_next;
-    const bool near = offset >= 0 && static_cast<uint32_t>(offset) < kFinWindow;
-    const bool believed = acknowledges_what_was_sent(segment.ack, numbers, kFinLateWindow);
+    const bool near = offset >= 0 && static_cast<uint32_t>(offset) < windows.fin;
+    const bool believed = acknowledges_what_was_sent(segment.ack, numbers, windows.fin_late);
     return (near || again) && believed ? Verdict::kFinished : Verdict::kChallenge;
   }
   if (size == 0) return offset < 0 ? Verdict::kChallenge : Verdict::kNothing;
-  return in_window || (offset < 0 && offset >= -static_cast<int32_t>(kLateWindow)) ? Verdict::kDeliver
-                                                                                   : Verdict::kOutOfWindow;
+  return in_window || (offset < 0 && offset >= -static_cast<int32_t>(windows.late)) ? Verdict::kDeliver
+                                                                                    : Verdict::kOutOfWindow;
 }
 
 }  // namespace guise

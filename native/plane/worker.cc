@@ -5,37 +5,70 @@
 
 #include <array>
 #include <cerrno>
+#include <system_error>
 
 namespace guise {
+namespace {
 
-Worker::Worker(uint8_t index, std::vector<std::unique_ptr<PacketDevice>>& devices, const Policy& policy,
-               const CounterSlab& counters, const SynCookies& cookies, uint64_t hash_key, std::function<void()> wake,
-               std::function<Worker&(uint16_t)> sibling)
-    : context_(index, devices, policy, counters, hash_key, std::move(wake)),
-      uplink_(context_),
-      passive_open_(context_, cookies),
-      downlink_(
-          context_, passive_open_, commands_waiting_, [this] { take_commands(); },
-          [this](Flow& flow) {
-            sibling_(flow.owner).post([shared = flow.shared_from_this()](Worker& owner) {
-              owner.release_application_of(*shared);
-            });
-          }),
-      sibling_(std::move(sibling)),
-      epoll_(::epoll_create1(EPOLL_CLOEXEC)),
-      wake_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)),
-      timer_(::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC)) {
-  watch(wake_.get(), &wake_);
-  watch(timer_.get(), &timer_);
-  watch(context_.devices[index]->fd(), context_.devices[index].get());
+int watch(int epoll, int fd, uint32_t events, void* owner) {
+  epoll_event event{};
+  event.events = events;
+  event.data.ptr = owner;
+  return ::epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
 }
+
+int take_descriptor(int fd, UniqueFd& out) {
+  if (fd < 0) return -errno;
+  out = UniqueFd(fd);
+  return 0;
+}
+
+}  // namespace
+
+int Worker::create(uint8_t index, const EngineContext& engine, std::unique_ptr<Worker>& out, const char*& syscall) {
+  MappedMemory memory;
+  syscall = "mmap";
+  if (const int error = MappedMemory::create(2 * size_t{engine.policy.event_buffer_bytes}, memory)) return error;
+  Descriptors made;
+  syscall = "epoll_create1";
+  if (const int error = take_descriptor(::epoll_create1(EPOLL_CLOEXEC), made.epoll)) return error;
+  syscall = "eventfd";
+  if (const int error = take_descriptor(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), made.wake)) return error;
+  syscall = "timerfd_create";
+  const int timer = ::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+  if (const int error = take_descriptor(timer, made.timer)) return error;
+  auto events = std::make_shared<EventQueue>(std::move(memory));
+  std::unique_ptr<Worker> worker(new Worker(index, engine, std::move(events), std::move(made)));
+  syscall = "epoll_ctl";
+  PacketDevice& device = *engine.devices[index];
+  const Descriptors& own = worker->descriptors_;
+  for (const auto& [fd, owner] : {std::pair<int, const void*>{own.wake.get(), &own.wake},
+                                  {own.timer.get(), &own.timer},
+                                  {device.fd(), &device}}) {
+    if (const int error = watch(own.epoll.get(), fd, EPOLLIN, const_cast<void*>(owner))) return error;
+  }
+  out = std::move(worker);
+  return 0;
+}
+
+Worker::Worker(uint8_t index, const EngineContext& engine, std::shared_ptr<EventQueue> events, Descriptors descriptors)
+    : context_(index, engine, std::move(events)),
+      uplink_(context_),
+      passive_open_(context_),
+      downlink_(context_, passive_open_, commands_waiting_),
+      descriptors_(std::move(descriptors)) {}
 
 Worker::~Worker() { stop(); }
 
-void Worker::start() {
-  thread_ = std::thread([this] {
-    while (!stopping_.load(std::memory_order_relaxed)) turn(-1);
-  });
+int Worker::start() {
+  try {
+    thread_ = std::thread([this] {
+      while (!stopping_.load(std::memory_order_relaxed)) turn(-1);
+    });
+  } catch (const std::system_error& error) {
+    return -error.code().value();
+  }
+  return 0;
 }
 
 void Worker::stop() {
@@ -44,183 +77,199 @@ void Worker::stop() {
   thread_.join();
 }
 
-void Worker::post(Command command) {
+void Worker::post(std::unique_ptr<Command> command) {
   {
     const std::lock_guard lock(commands_mutex_);
     commands_.push_back(std::move(command));
     if (commands_waiting_.exchange(true)) return;
   }
   const uint64_t one = 1;
-  (void)!::write(wake_.get(), &one, sizeof one);
+  (void)!::write(descriptors_.wake.get(), &one, sizeof one);  // an eventfd refuses only what would overflow it
 }
 
 void Worker::take_commands() {
   if (!commands_waiting_.load()) return;
-  std::vector<Command> commands;
+  std::vector<std::unique_ptr<Command>> commands;
   {
     const std::lock_guard lock(commands_mutex_);
     commands.swap(commands_);
     commands_waiting_.store(false);
   }
-  for (const Command& command : commands) command(*this);
-}
-
-void Worker::watch(int fd, void* owner) {
-  epoll_event event{};
-  event.events = EPOLLIN;
-  event.data.ptr = owner;
-  (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event);
+  for (auto& command : commands) {
+    command->run(*this);
+    command.reset();  // what it holds goes in the order of the calls
+  }
 }
 
 int Worker::turn(int timeout_ms) {
   std::array<epoll_event, 64> events;
-  PacketDevice* device = context_.devices[context_.index].get();
-  const int ready = ::epoll_wait(epoll_.get(), events.data(), events.size(), timeout_ms);
+  const int ready = ::epoll_wait(descriptors_.epoll.get(), events.data(), events.size(), timeout_ms);
   for (int i = 0; i < ready; ++i) {
-    void* owner = events[i].data.ptr;
-    if (owner == device) {
-      if (device_alive_ && !downlink_.receive(*device)) {
-        device_alive_ = false;
-        (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, device->fd(), nullptr);
-        EventRecord record;
-        record.type = EventType::kDeviceGone;
-        record.worker = context_.index;
-        context_.emit(record);
-      }
-    } else if (owner == &wake_) {
+    const void* owner = events[i].data.ptr;
+    if (owner == &context_.device()) {
+      receive_from_device();
+    } else if (owner == &descriptors_.wake) {
       uint64_t value;
-      (void)!::read(wake_.get(), &value, sizeof value);
+      (void)!::read(descriptors_.wake.get(), &value, sizeof value);
       take_commands();
-    } else if (owner == &timer_) {
+    } else if (owner == &descriptors_.timer) {
       on_timer();
     } else {
-      auto* port = static_cast<UdpPort*>(owner);
+      auto* port = static_cast<UdpPort*>(events[i].data.ptr);
       if (!port->closed) uplink_.receive(*port);
     }
   }
-  removed_.clear();
+  removed_ports_.clear();
   arm_timer();
   return ready;
 }
 
+void Worker::receive_from_device() {
+  if (!device_alive_) return;
+  using enum Downlink::Received;
+  Downlink::Received received;
+  while ((received = downlink_.receive(context_.device())) == kCommandsWait) take_commands();
+  for (const auto& flow : downlink_.take_opened()) {
+    context_.engine.workers[flow->owner]->post([flow](Worker& owner) { owner.release_application_of(*flow); });
+  }
+  if (received != kDeviceGone) return;
+  device_alive_ = false;
+  (void)::epoll_ctl(descriptors_.epoll.get(), EPOLL_CTL_DEL, context_.device().fd(), nullptr);
+  context_.emit_control(context_.record_of(EventType::kDeviceGone, 0, 0, {}));
+}
+
 void Worker::arm_timer() {
-  if (timer_armed_ || (guarded_.empty() && !downlink_.has_due())) return;
+  if (timer_armed_ || (window_closed_.empty() && !downlink_.has_due())) return;
   itimerspec in{};
-  in.it_value.tv_sec = context_.policy.ack_interval_ms / 1000;
-  in.it_value.tv_nsec = context_.policy.ack_interval_ms % 1000 * 1'000'000L;
-  (void)::timerfd_settime(timer_.get(), 0, &in, nullptr);
+  in.it_value.tv_sec = context_.policy.ack_interval / 1000;
+  in.it_value.tv_nsec = context_.policy.ack_interval % 1000 * 1'000'000L;
+  (void)::timerfd_settime(descriptors_.timer.get(), 0, &in, nullptr);  // the time is one that the border has checked
   timer_armed_ = true;
 }
 
 void Worker::on_timer() {
   uint64_t expirations;
-  (void)!::read(timer_.get(), &expirations, sizeof expirations);
+  (void)!::read(descriptors_.timer.get(), &expirations, sizeof expirations);
   timer_armed_ = false;
   downlink_.acknowledge_due();
   // A peer that stays silent (its ACK may be lost) must not stop the flow for good.
-  std::vector<std::shared_ptr<Flow>> guarded;
-  guarded.swap(guarded_);
-  for (const auto& flow : guarded) {
+  for (const auto& flow : std::exchange(window_closed_, {})) {
     if (!flow->window_open.exchange(true)) release_application_of(*flow);
   }
 }
 
+int Worker::reserve(UdpPort& port) { return watch(descriptors_.epoll.get(), port.socket.fd(), 0, &port); }
+
+void Worker::unreserve(UdpPort& port) {
+  (void)::epoll_ctl(descriptors_.epoll.get(), EPOLL_CTL_DEL, port.socket.fd(), nullptr);
+}
+
 void Worker::add_port(std::shared_ptr<UdpPort> port) {
-  watch(port->fd(), port.get());
+  epoll_event event{};
+  event.events = EPOLLIN;
+  event.data.ptr = port.get();
+  // What could be refused was when there was made room for it (fs/eventpoll.c, ep_modify).
+  (void)::epoll_ctl(descriptors_.epoll.get(), EPOLL_CTL_MOD, port->socket.fd(), &event);
   UdpPort* key = port.get();
   ports_.emplace(key, std::move(port));
 }
 
-void Worker::remove_port(const std::shared_ptr<UdpPort>& port) {
-  if (ports_.erase(port.get()) == 0) return;
-  (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, port->fd(), nullptr);
-  port->closed = true;
-  removed_.push_back(port);
+void Worker::remove_port(UdpPort& port) {
+  auto found = ports_.extract(&port);
+  if (found.empty()) return;
+  (void)::epoll_ctl(descriptors_.epoll.get(), EPOLL_CTL_DEL, port.socket.fd(), nullptr);
+  port.closed = true;
+  port.endpoint = nullptr;
+  removed_ports_.push_back(std::move(found.mapped()));
 }
 
 void Worker::close_port(const std::shared_ptr<UdpPort>& port) {
-  remove_port(port);
-  std::vector<Application*> served;
+  remove_port(*port);
+  std::vector<uint32_t> served;
   for (const auto& [id, application] : context_.applications_by_id) {
-    if (application->port == port) served.push_back(application);
+    if (&application->port == port.get()) served.push_back(id);
   }
-  for (Application* application : served) {
-    if (application->flow) application->flow->application = nullptr;
-    application->flow = nullptr;
-    forget_application(application->id);
+  for (const uint32_t id : served) forget_application(id);
+  context_.flows.each([&](Flow& flow) {
+    if (flow.owner != context_.index || flow.port != port) return;
+    downlink_.drop(flow);
+    context_.emit_control(EventType::kApplicationGone, flow);
+    release_port(flow);
+  });
+}
+
+// Each worker has ended what it was about once it takes the command, and finds that there is nothing to send to.
+void Worker::release_port(Flow& flow) {
+  const auto left = std::make_shared<std::atomic<size_t>>(context_.engine.workers.size());
+  for (Worker* worker : context_.engine.workers) {
+    worker->post([left, shared = flow.shared_from_this()](Worker& each) {
+      if (left->fetch_sub(1) > 1) return;
+      each.context_.engine.workers[shared->owner]->post([shared](Worker&) { shared->port = nullptr; });
+    });
   }
 }
 
 void Worker::add_flow(std::shared_ptr<Flow> flow) {
   if (flow->owner == context_.index) {
-    EventRecord record;
-    record.type = EventType::kAttached;
-    record.worker = context_.index;
-    record.id = flow->id;
-    record.detail = static_cast<uint32_t>(flow->counters.life);
-    record.set_tuple(flow->tuple);
-    context_.emit(record);
-    if (!flow->window_open.load()) guarded_.push_back(flow);
+    context_.emit_control(EventType::kAttached, *flow);
+    if (!flow->window_open.load()) window_closed_.push_back(flow);
   }
   context_.flows.insert(std::move(flow));
 }
 
-void Worker::remove_flow(const Tuple& tuple) {
-  std::shared_ptr<Flow> flow = context_.flows.erase(tuple);
-  if (!flow) return;
+void Worker::remove_flow(const std::shared_ptr<Flow>& flow) {
+  if (context_.flows.find(flow->tuple) == flow.get()) context_.flows.erase(flow->tuple);
   if (flow->owner == context_.index) detach(*flow);
-  removed_.push_back(std::move(flow));
 }
 
 void Worker::detach(Flow& flow) {
-  const std::shared_ptr<Application> application = std::move(flow.application);
+  Application* application = std::exchange(flow.application, nullptr);
   if (!application) return;
-  if (application->port->connected) {
+  application->flow = nullptr;
+  if (application->port.connected()) {
     remove_port(application->port);
   } else {
     forget_application(application->id);
   }
-  removed_.push_back(application);
 }
 
-void Worker::splice_application(const std::shared_ptr<Flow>& flow, uint32_t application_id) {
+void Worker::splice_application(Flow& flow, uint32_t application_id) {
   const auto found = context_.applications_by_id.find(application_id);
-  Application* known = found == context_.applications_by_id.end() ? nullptr : found->second;
-  if (!known) return;
-  const std::shared_ptr<Application> application = known->shared_from_this();
-  if (application->flow) application->flow->application = nullptr;
-  application->flow = flow;
-  flow->udp = application->port;
-  flow->target = UdpTarget(application->tuple, application->port->family());
-  flow->application = application;
-  downlink_.splice(*flow, {});
-  uplink_.release(*application);
+  const auto port = found == context_.applications_by_id.end() ? ports_.end() : ports_.find(&found->second->port);
+  if (port == ports_.end()) {
+    downlink_.drop(flow);
+    return context_.emit_control(EventType::kApplicationGone, flow);
+  }
+  Application& application = *found->second;
+  if (application.flow) application.flow->application = nullptr;
+  application.flow = &flow;
+  flow.application = &application;
+  flow.port = port->second;
+  flow.target = UdpTarget(application.tuple, flow.port->socket.family());
+  downlink_.splice(flow, {});
+  uplink_.release(application);
 }
 
 void Worker::unsplice(Flow& flow) {
-  if (!flow.application || flow.application->port->connected) return;
-  const std::shared_ptr<Application> application = std::move(flow.application);
-  application->flow = nullptr;
+  if (!flow.application || flow.application->port.connected()) return;
+  std::exchange(flow.application, nullptr)->flow = nullptr;
 }
 
-void Worker::splice_port(const std::shared_ptr<Flow>& flow, std::shared_ptr<UdpPort> port,
-                         const std::vector<Datagram>& datagrams) {
-  auto application = std::make_shared<Application>(context_.counters.engine());
-  application->port = port;
-  application->flow = flow;
-  port->only_application = application.get();
-  flow->application = std::move(application);
-  flow->udp = port;
+void Worker::splice_port(Flow& flow, std::shared_ptr<UdpPort> port, const std::vector<Datagram>& datagrams) {
+  port->endpoint = std::make_unique<Application>(*port, context_.counters.engine());
+  port->endpoint->flow = &flow;
+  flow.application = port->endpoint.get();
+  flow.port = port;
   add_port(std::move(port));
-  downlink_.splice(*flow, datagrams);
+  downlink_.splice(flow, datagrams);
 }
 
 void Worker::forget_application(uint32_t application_id) {
-  const auto found = context_.applications_by_id.find(application_id);
-  if (found == context_.applications_by_id.end()) return;
-  Application* application = found->second;
-  context_.applications_by_id.erase(found);
-  removed_.push_back(context_.applications.erase(application->tuple));
+  auto found = context_.applications_by_id.extract(application_id);
+  if (found.empty()) return;
+  context_.application_ids.erase(application_id);
+  if (Flow* flow = found.mapped()->flow) flow->application = nullptr;
+  context_.applications.erase(found.mapped()->tuple);
 }
 
 void Worker::release_application_of(Flow& flow) {
@@ -229,7 +278,7 @@ void Worker::release_application_of(Flow& flow) {
 
 void Worker::send_segment(const Tuple& tuple, uint32_t seq, uint32_t ack, uint8_t flags,
                           std::span<const uint8_t> options) {
-  (void)context_.devices[context_.index]->write_segment(SegmentHeader(tuple), seq, ack, flags, options, {});
+  context_.count_write(context_.device().write_segment(SegmentHeader(tuple), seq, ack, flags, options, {}));
 }
 
 void Worker::send_control(Flow& flow, uint8_t flags, int64_t receive_next) {
@@ -239,7 +288,7 @@ void Worker::send_control(Flow& flow, uint8_t flags, int64_t receive_next) {
   const uint32_t seq = flow.take_sequence(flags & kFin ? 1 : 0);
   // phantun's closing RST has no ACK bit and ACK number 0.
   const uint32_t ack = flags & kAck ? flow.acknowledge() : 0;
-  (void)context_.device_of(flow).write_segment(flow.header, seq, ack, flags, {}, {});
+  context_.count_write(context_.device_of(flow).write_segment(flow.header, seq, ack, flags, {}, {}));
 }
 
 void Worker::send_datagrams(Flow& flow, const std::vector<Datagram>& datagrams) {

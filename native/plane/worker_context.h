@@ -1,85 +1,115 @@
-// What the two paths of a worker share: its tables, its devices, its events. Used by that worker's thread only.
+// What the two paths of a worker share: its tables and its events, and what all workers of an engine share.
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <span>
 #include <unordered_map>
 #include <vector>
 
 #include "io/packet_device.h"
-#include "plane/application.h"
+#include "plane/application_ids.h"
 #include "plane/counters.h"
 #include "plane/event_queue.h"
 #include "plane/flow.h"
+#include "plane/policy.h"
+#include "plane/syn_cookie.h"
 #include "plane/tuple_table.h"
 
 namespace guise {
 
-// Numbers that TypeScript decides; src/native/engine.ts documents them.
-struct Policy {
-  uint32_t ack_bytes = 1 << 20;          // a pure ACK after so much received without one
-  uint32_t ack_interval_ms = 200;        // … and after so long
-  uint32_t initial_window = 48 << 10;    // bytes sent before the peer's first scaled window is seen
-  uint32_t queue_bytes = 1 << 20;        // per waiting application and per held flow
-  uint32_t all_queues_bytes = 64 << 20;  // of all of them together
-  uint32_t send_queue_bytes = 4 << 20;   // per flow that JavaScript writes
-  uint32_t max_applications = 65536;     // applications per worker
-  bool offload = true;                   // UDP_GRO and UDP_SEGMENT
+class Worker;
+
+// How a worker says that events wait: the one call that leaves the data plane, at most one a batch. Any thread.
+struct Wake {
+  void (*call)(void* argument) = nullptr;
+  void* argument = nullptr;
 };
 
+// What all workers of an engine share. It does not change while they run.
+struct EngineContext {
+  const Policy policy;
+  const std::shared_ptr<CounterSlab> counters;  // shared with JavaScript
+  const SynCookies cookies;
+  const uint64_t hash_key;
+  const bool udp_offload;  // UDP_GRO and UDP_SEGMENT
+  const Wake wake;
+  std::vector<std::unique_ptr<PacketDevice>> devices;  // one a worker
+  std::vector<Worker*> workers;                        // the engine owns them
+};
+
+// One worker's; used by its thread only, but for `events` and `application_ids`.
 struct WorkerContext {
-  WorkerContext(uint8_t with_index, std::vector<std::unique_ptr<PacketDevice>>& with_devices, const Policy& with_policy,
-                const CounterSlab& with_counters, uint64_t hash_key, std::function<void()> wake_javascript)
+  WorkerContext(uint8_t with_index, const EngineContext& with_engine, std::shared_ptr<EventQueue> with_events)
       : index(with_index),
-        devices(with_devices),
-        policy(with_policy),
-        counters(with_counters),
-        flows(hash_key),
-        applications(hash_key),
-        wake(std::move(wake_javascript)) {}
+        engine(with_engine),
+        policy(with_engine.policy),
+        counters(*with_engine.counters),
+        windows{policy.late_window, policy.fin_window, policy.fin_late_window},
+        events(std::move(with_events)),
+        flows(with_engine.hash_key),
+        applications(with_engine.hash_key) {}
 
   const uint8_t index;
-  std::vector<std::unique_ptr<PacketDevice>>& devices;  // one per worker
+  const EngineContext& engine;
   const Policy& policy;
   const CounterSlab& counters;
-  TupleTable<std::shared_ptr<Flow>> flows;
-  TupleTable<std::shared_ptr<Application>> applications;
-  std::unordered_map<uint32_t, Application*> applications_by_id;
-  const std::shared_ptr<EventQueue> events = std::make_shared<EventQueue>();  // shared with JavaScript
-  std::function<void()> wake;
+  const Windows windows;
+  const std::shared_ptr<EventQueue> events;  // shared with JavaScript
+  ApplicationIds application_ids;
 
-  [[nodiscard]] PacketDevice& device_of(const Flow& flow) const { return *devices[flow.owner]; }
+  TupleTable<std::shared_ptr<Flow>> flows;
+  TupleTable<std::unique_ptr<Application>> applications;
+  std::unordered_map<uint32_t, Application*> applications_by_id;
+
+  [[nodiscard]] PacketDevice& device() const { return *engine.devices[index]; }
+  [[nodiscard]] PacketDevice& device_of(const Flow& flow) const { return *engine.devices[flow.owner]; }
 
   [[nodiscard]] bool has_room(const DatagramQueue& queue, size_t bytes) const {
     return queue.bytes() + bytes <= policy.queue_bytes && queue.total() + bytes <= policy.all_queues_bytes;
   }
 
-  void emit_segment(EventType type, const Flow& flow, const SegmentView& segment) {
-    emit_segment(type, flow.id, segment, static_cast<uint32_t>(flow.counters.life));
-  }
-  void emit_segment(EventType type, uint32_t id, const SegmentView& segment, uint32_t detail = 0) {
-    EventRecord record;
-    record.type = type;
-    record.flags = segment.flags;
-    record.worker = index;
-    record.id = id;
-    record.seq = segment.seq;
-    record.ack = segment.ack;
-    record.detail = detail;
-    record.set_tuple(segment.tuple);
-    emit(record, segment.options, segment.payload);
+  void count_write(const Written& written) const {
+    count(counters.engine().device_writes, written.writes);
+    if (written.fell_back) count(counters.engine().segmentation_fallbacks);
+    if (written.refused > 0) counters.drop(DropReason::kDeviceRefused, written.refused);
   }
 
-  // Tells JavaScript; a full queue drops and counts.
-  bool emit(const EventRecord& record, std::span<const uint8_t> options = {}, std::span<const uint8_t> payload = {}) {
+  void count_send(const Sent& sent) const {
+    if (sent.fell_back) count(counters.engine().segmentation_fallbacks);
+    if (sent.refused > 0) counters.drop(DropReason::kBackendRefused, sent.refused);
+    if (sent.failed > 0) counters.drop(DropReason::kUdpSendFailed, sent.failed);
+  }
+
+  // Tells JavaScript of something that comes from outside at any rate. False when the buffer is full: count it.
+  [[nodiscard]] bool emit(EventType type, uint32_t id, uint32_t detail, const SegmentView& segment) {
+    EventRecord record = record_of(type, id, detail, segment.tuple);
+    record.flags = segment.flags;
+    record.seq = segment.seq;
+    record.ack = segment.ack;
     bool first = false;
-    if (!events->push(record, options, payload, first)) {
-      counters.drop(DropReason::kEventsFull);
-      return false;
-    }
-    if (first) wake();
+    if (!events->push(record, segment.options, segment.payload, first)) return false;
+    if (first) engine.wake.call(engine.wake.argument);
     return true;
+  }
+
+  // Tells JavaScript of what it must hear of.
+  void emit_control(const EventRecord& record) {
+    bool first = false;
+    events->push_control(record, first);
+    if (first) engine.wake.call(engine.wake.argument);
+  }
+  void emit_control(EventType type, const Flow& flow) {
+    emit_control(record_of(type, flow.id, flow.generation, flow.tuple));
+  }
+
+  [[nodiscard]] EventRecord record_of(EventType type, uint32_t id, uint32_t detail, const Tuple& tuple) const {
+    EventRecord record;
+    record.type = type;
+    record.worker = index;
+    record.id = id;
+    record.detail = detail;
+    record.set_tuple(tuple);
+    return record;
   }
 };
 

@@ -5,7 +5,8 @@
 #include <cstdint>
 #include <span>
 
-#include "plane/drop_reason.h"
+#include "wire/cut.h"
+#include "wire/headers.h"
 #include "wire/tuple.h"
 #include "wire/virtio_net.h"
 
@@ -14,9 +15,9 @@ namespace guise {
 // TCP flags (RFC 9293 §3.1).
 inline constexpr uint8_t kFin = 0x01, kSyn = 0x02, kRst = 0x04, kPsh = 0x08, kAck = 0x10;
 
-inline constexpr size_t kMaxPacket = 65535;     // IP total length is 16 bits
-inline constexpr size_t kMaxHeaders = 40 + 60;  // IPv6, TCP with options
-inline constexpr uint16_t kWindow = 0xffff;     // constant, so that GRO may merge; scaled by 14 (phantun-compatible)
+inline constexpr size_t kMaxPacket = 65535;                // IP total length is 16 bits
+inline constexpr size_t kMaxHeaders = ipv6::kHeader + 60;  // TCP with options
+inline constexpr uint16_t kWindow = 0xffff;  // constant, so that GRO may merge; scaled by 14 (phantun-compatible)
 inline constexpr uint8_t kHopLimit = 64;
 
 // A parsed segment. The views point into the packet.
@@ -27,16 +28,25 @@ struct SegmentView {
   uint8_t flags = 0;
   std::span<const uint8_t> options;
   std::span<const uint8_t> payload;
-  size_t segment_size = 0;  // payload is cut every so many bytes; = payload.size() unless merged by GRO
+  size_t segment_size = 0;  // bytes of each datagram but the last; = payload.size() unless merged by GRO
 
-  [[nodiscard]] size_t datagrams() const {
-    return payload.empty() ? 0 : (payload.size() + segment_size - 1) / segment_size;
-  }
+  [[nodiscard]] size_t datagrams() const { return datagrams_in(payload.size(), segment_size); }
+};
+
+// Why a packet is no segment.
+enum class ParseError : uint8_t {
+  kNone,
+  kTruncated,    // shorter than its headers say
+  kNotIp,        // neither IPv4 nor IPv6
+  kNotTcp,       // ICMP, UDP, …
+  kFragment,     // an IP fragment: TCP with DF is never fragmented by an honest peer
+  kBadHeader,    // header lengths that contradict each other, IPv4 addresses in an IPv6 header
+  kBadChecksum,  // of IP or TCP
 };
 
 // Reads one IP packet. `offload` is the header in front of it, or null on a device without.
 // Anything that is not a whole, valid TCP segment is refused with the reason.
-[[nodiscard]] DropReason parse_segment(std::span<const uint8_t> packet, const VirtioNetHeader* offload,
+[[nodiscard]] ParseError parse_segment(std::span<const uint8_t> packet, const VirtioNetHeader* offload,
                                        SegmentView& out);
 
 // The headers of one flow's segments, filled in once; each segment patches lengths, numbers and checksums.
@@ -46,16 +56,16 @@ class SegmentHeader {
 
   [[nodiscard]] size_t ip_size() const { return ip_size_; }
   // IP and TCP header without options.
-  [[nodiscard]] size_t size() const { return ip_size_ + 20; }
+  [[nodiscard]] size_t size() const { return ip_size_ + tcp::kHeader; }
 
   // Writes IP and TCP header into `out` (size() + options.size() bytes). options.size() is a multiple of 4.
-  // The TCP checksum field gets the folded pseudo-header sum, which is what CHECKSUM_PARTIAL wants;
-  // PacketDevice turns it into the final value. Returns the bytes written.
+  // The TCP checksum field gets the folded pseudo-header sum, which is what CHECKSUM_PARTIAL wants; a device that
+  // computes none needs the final value. Returns the bytes written.
   size_t write(uint8_t* out, uint32_t seq, uint32_t ack, uint8_t flags, std::span<const uint8_t> options,
                size_t payload_size) const;
 
  private:
-  uint8_t bytes_[60];
+  uint8_t bytes_[ipv6::kHeader + tcp::kHeader];
   uint8_t ip_size_;
   uint16_t ip_sum_ = 0;      // folded sum of the IPv4 header with total length 0
   uint16_t pseudo_sum_ = 0;  // folded sum of addresses and protocol

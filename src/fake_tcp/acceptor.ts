@@ -98,7 +98,7 @@ export class Acceptor {
       receiveNext,
       maxPayload,
       push: profile === 'guise',
-      guard: false,
+      limitInitialWindow: false,
     });
     if (id < 0) return 'flowsFull';
     const early = payload.length > 0 ? [payload.slice()] : [];

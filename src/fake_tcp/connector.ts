@@ -134,7 +134,7 @@ export class Connector {
       maxPayload,
       push: profile === 'guise',
       // phantun never acknowledges the first data, so there is nothing to wait for.
-      guard: profile === 'guise',
+      limitInitialWindow: profile === 'guise',
     });
     if (id < 0) throw systemError(id, 'connect', remote);
     this.#options.engine.sendControl(id, ACK);

@@ -108,6 +108,7 @@ export class Stack extends EventEmitter<StackEvents> {
         datagram: (flow, payload) => this.#flows[flow]?.receiveDatagram(payload),
         attached: (flow) => this.#acceptor.attached(flow),
         application: (application) => this.#udpPorts.get(application.listener)?.receive(application),
+        applicationGone: (flow) => this.#flows[flow]?.abort(),
         deviceGone: () => this.#onDeviceGone(),
       },
     );

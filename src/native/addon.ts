@@ -6,10 +6,79 @@ import { guiseError } from '../errors.js';
 import type { TupleBytes } from '../wire/tuple.js';
 import type { EngineOptions, FlowOptions, OpenTunResult } from './types.js';
 
+/** The names of what both sides know. Numbers go with them in the addon only. */
+export const EVENT_RECORD_FIELDS = [
+  'size',
+  'type',
+  'flags',
+  'worker',
+  'optionsSize',
+  'id',
+  'seq',
+  'ack',
+  'payloadSize',
+  'ports',
+  'detail',
+  'addresses',
+] as const;
+export const EVENT_TYPES = [
+  'segment',
+  'datagram',
+  'application',
+  'attached',
+  'deviceGone',
+  'opening',
+  'flowEnd',
+  'applicationGone',
+] as const;
+export const ENGINE_COUNTERS = [
+  'dropped',
+  'deviceReads',
+  'deviceWrites',
+  'segmentationFallbacks',
+  'synsAnswered',
+  'challenges',
+  'waitingBytes',
+] as const;
+export const FLOW_COUNTERS = [
+  'receivedDatagrams',
+  'receivedBytes',
+  'receivedBatches',
+  'receivedDrops',
+  'receivedSegments',
+  'receiveNext',
+  'peerAck',
+  'sentDatagrams',
+  'sentBytes',
+  'sentBatches',
+  'sentDrops',
+  'sendNext',
+  'generation',
+] as const;
+
+interface Sized<Names extends readonly string[]> {
+  readonly size: number;
+  readonly fields: Readonly<Record<Names[number], number>>;
+}
+
+/** Where what is in the memory that both sides see: records in bytes, counters in 64-bit words. */
+interface Layout {
+  readonly eventRecord: Sized<typeof EVENT_RECORD_FIELDS>;
+  readonly eventTypes: Readonly<Record<(typeof EVENT_TYPES)[number], number>>;
+  readonly engineCounters: Sized<typeof ENGINE_COUNTERS>;
+  readonly flowCounters: Sized<typeof FLOW_COUNTERS>;
+  readonly dropReasons: readonly string[];
+  /** The fields of the policy. */
+  readonly policy: readonly string[];
+}
+
+/** Each answers -EBADF before `open` and after `close`. */
 export interface NativeEngine {
+  open(options: EngineOptions, wake: () => void): number;
   counters(): ArrayBuffer;
   events(worker: number): ArrayBuffer;
-  swapEvents(worker: number, offset: Uint32Array): number;
+  /** `out`: where the events begin, and 1 when more wait already. */
+  swapEvents(worker: number, out: Uint32Array): number;
   listenUdp(address: Uint8Array, port: number): number;
   udpPort(listener: number): number;
   closeUdp(listener: number): number;
@@ -24,19 +93,23 @@ export interface NativeEngine {
   spliceUdp(flow: number, address: Uint8Array, port: number, datagrams: readonly Uint8Array[]): number;
   forgetApplication(application: number): number;
   sendSegment(worker: number, tuple: TupleBytes, seq: number, ack: number, flags: number, options: Uint8Array): number;
-  sendControl(flow: number, flags: number, receiveNext: number): number;
+  sendControl(flow: number, flags: number, receiveNext: number | undefined): number;
   sendDatagrams(flow: number, datagrams: readonly Uint8Array[]): number;
   close(): void;
   readonly lastSyscall: string;
 }
 
 interface Addon {
-  readonly Engine: new (options: EngineOptions, wake: () => void) => NativeEngine;
-  readonly dropReasons: readonly string[];
-  openTun(name: string, queues: number, offload: boolean): OpenTunResult | { errno: number; syscall: string };
-  limitCapabilities(mask: number): number;
-  filterSystemCalls(): number;
-  rulesetGeneration(): number;
+  readonly Engine: new () => NativeEngine;
+  readonly layout: Layout;
+  readonly openTun: (
+    name: string,
+    queues: number,
+    offload: boolean,
+  ) => OpenTunResult | { errno: number; syscall: string };
+  readonly limitCapabilities: (mask: number) => number;
+  readonly filterSystemCalls: () => number;
+  readonly rulesetGeneration: () => number;
 }
 
 function load(): Addon {

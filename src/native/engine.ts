@@ -3,21 +3,12 @@
  *
  * Calls answer a value >= 0 or a negative errno; `Engine.lastSyscall` names what failed.
  */
+import { systemError } from '../errors.js';
 import { encodeAddress } from '../wire/address.js';
 import type { Endpoint } from '../wire/endpoint.js';
 import type { TupleBytes } from '../wire/tuple.js';
-import { addon, type NativeEngine } from './addon.js';
-import {
-  EVENT_ATTACHED,
-  EVENT_DATAGRAM,
-  EVENT_DEVICE_GONE,
-  EVENT_OPENING,
-  EVENT_APPLICATION,
-  EVENT_SEGMENT,
-  readApplication,
-  readSegment,
-  RECORD_SIZE,
-} from './records.js';
+import { addon, type ENGINE_COUNTERS, type FLOW_COUNTERS, type NativeEngine } from './addon.js';
+import { readApplication, readDetail, readId, readPayload, readSegment, readSize, readType } from './records.js';
 import type {
   EngineCounters,
   EngineEvents,
@@ -28,10 +19,9 @@ import type {
   SynAckOptions,
 } from './types.js';
 
-// Layout of EngineCounters and FlowCounters in native/plane/counters.h, in 64-bit words.
-const ENGINE_WORDS = 64;
-const FLOW_WORDS = 16;
-const DROPPED_WORDS = 32;
+const { eventTypes: EVENT, engineCounters: ENGINE, flowCounters: FLOW, dropReasons: DROP_REASONS } = addon.layout;
+/** Events of a flow; the others are of none. */
+const OF_FLOW: readonly number[] = [EVENT.flowEnd, EVENT.datagram, EVENT.attached, EVENT.applicationGone];
 
 export class Engine {
   readonly workers: number;
@@ -39,14 +29,23 @@ export class Engine {
   readonly #events: readonly DataView[];
   /** The counters as halves of their 64-bit words: reading them makes no BigInt. */
   readonly #halves: Uint32Array;
-  readonly #offset = new Uint32Array(1);
+  /** Of `swapEvents`. */
+  readonly #swapped = new Uint32Array(2);
   readonly #signs = { received: 0, sent: 0, acknowledged: false };
   readonly #handlers: EngineEvents;
   #closed = false;
 
+  /**
+   * Starts the workers.
+   *
+   * @throws {GuiseError} with the system's code and the call that failed, EMFILE of epoll_create1 and the like, EPERM of
+   *   epoll_ctl for a descriptor that cannot be watched; every descriptor is closed then
+   */
   constructor(options: EngineOptions, handlers: EngineEvents) {
     this.#handlers = handlers;
-    this.#native = new addon.Engine(options, () => this.#drain());
+    this.#native = new addon.Engine();
+    const error = this.#native.open(options, () => this.#drain());
+    if (error < 0) throw systemError(error, this.#native.lastSyscall);
     this.workers = options.devices.length;
     this.#events = options.devices.map((_, worker) => new DataView(this.#native.events(worker)));
     this.#halves = new Uint32Array(this.#native.counters());
@@ -67,7 +66,10 @@ export class Engine {
     return this.#native.udpPort(listener);
   }
 
-  /** Closes a listener's sockets and forgets its peers. */
+  /**
+   * Closes a listener's sockets and forgets its applications. A flow that is spliced to one of them hears of it by
+   * `applicationGone`.
+   */
   closeUdp(listener: number): void {
     this.#native.closeUdp(listener);
   }
@@ -88,7 +90,7 @@ export class Engine {
 
   /** Counts what JavaScript does not pass on, among the drops of the data plane. */
   countDrop(reason: 'flowsFull' | 'sourceFull'): void {
-    this.#native.countDrop(addon.dropReasons.indexOf(reason));
+    this.#native.countDrop(DROP_REASONS.indexOf(reason));
   }
 
   /** Adds an established flow, which holds what comes, bounded, until it is read or spliced. Its id, or -ENFILE when there are as many as allowed. */
@@ -101,7 +103,11 @@ export class Engine {
     this.#native.closeFlow(flow);
   }
 
-  /** Carries the datagrams of a waiting application on a flow, those that wait first. */
+  /**
+   * Carries the datagrams of a waiting application on a flow, those that wait first. 0; -ENOENT when the application is
+   * gone, -EISCONN when the flow was spliced before, -EXDEV when the two have different workers. One that goes a moment
+   * later is said by `applicationGone`.
+   */
   spliceApplication(flow: number, application: number): number {
     return this.#native.spliceApplication(flow, application);
   }
@@ -131,7 +137,7 @@ export class Engine {
   }
 
   /** Sends an empty segment with the flow's numbers; FIN takes one. `receiveNext` replaces RCV.NXT first. */
-  sendControl(flow: number, flags: number, receiveNext = -1): void {
+  sendControl(flow: number, flags: number, receiveNext?: number): void {
     this.#native.sendControl(flow, flags, receiveNext);
   }
 
@@ -142,54 +148,59 @@ export class Engine {
 
   counters(): EngineCounters {
     const dropped: Record<string, number> = {};
-    addon.dropReasons.forEach((reason, index) => {
-      const times = this.#read(index);
+    DROP_REASONS.forEach((reason, index) => {
+      const times = this.#read(ENGINE.fields.dropped + index);
       if (times > 0) dropped[reason] = times;
     });
+    const of = (name: (typeof ENGINE_COUNTERS)[number]): number => this.#read(ENGINE.fields[name]);
     return {
       dropped,
-      deviceReads: this.#read(DROPPED_WORDS),
-      deviceWrites: this.#read(DROPPED_WORDS + 1),
-      segmentationFallbacks: this.#read(DROPPED_WORDS + 2),
-      synsAnswered: this.#read(DROPPED_WORDS + 3),
-      challenges: this.#read(DROPPED_WORDS + 4),
-      waitingBytes: this.#read(DROPPED_WORDS + 5),
+      deviceReads: of('deviceReads'),
+      deviceWrites: of('deviceWrites'),
+      segmentationFallbacks: of('segmentationFallbacks'),
+      synsAnswered: of('synsAnswered'),
+      challenges: of('challenges'),
+      waitingBytes: of('waitingBytes'),
     };
   }
 
   flowCounters(flow: number): FlowCounters {
-    const word = (index: number): number => this.#word(flow, index);
+    const of = (name: (typeof FLOW_COUNTERS)[number]): number => this.#of(flow, name);
     return {
-      receivedDatagrams: word(0),
-      receivedBytes: word(1),
-      receivedBatches: word(2),
-      receivedDrops: word(6),
-      receivedSegments: word(7),
-      sentDatagrams: word(8),
-      sentBytes: word(9),
-      sentBatches: word(10),
-      sentDrops: word(12),
+      receivedDatagrams: of('receivedDatagrams'),
+      receivedBytes: of('receivedBytes'),
+      receivedBatches: of('receivedBatches'),
+      receivedDrops: of('receivedDrops'),
+      receivedSegments: of('receivedSegments'),
+      sentDatagrams: of('sentDatagrams'),
+      sentBytes: of('sentBytes'),
+      sentBatches: of('sentBatches'),
+      sentDrops: of('sentDrops'),
     };
   }
 
   /** Datagrams in both directions: changes while the flow is in use. */
   flowActivity(flow: number): number {
-    return this.#word(flow, 0) + this.#word(flow, 8);
+    return this.#of(flow, 'receivedDatagrams') + this.#of(flow, 'sentDatagrams');
   }
 
   /**
    * Segments received, datagrams sent, and whether the peer has acknowledged all of them; good until the next call, so
-   * that looking at many flows makes no garbage.
+   * that reading those of many flows makes no garbage.
    */
   flowSigns(flow: number): { readonly received: number; readonly sent: number; readonly acknowledged: boolean } {
-    this.#signs.received = this.#word(flow, 7);
-    this.#signs.sent = this.#word(flow, 8);
-    this.#signs.acknowledged = this.#word(flow, 5) === this.#word(flow, 11);
+    this.#signs.received = this.#of(flow, 'receivedSegments');
+    this.#signs.sent = this.#of(flow, 'sentDatagrams');
+    this.#signs.acknowledged = this.#of(flow, 'peerAck') === this.#of(flow, 'sendNext');
     return this.#signs;
   }
 
   flowNumbers(flow: number): FlowNumbers {
-    return { sendNext: this.#word(flow, 11), receiveNext: this.#word(flow, 3), peerAck: this.#word(flow, 5) };
+    return {
+      sendNext: this.#of(flow, 'sendNext'),
+      receiveNext: this.#of(flow, 'receiveNext'),
+      peerAck: this.#of(flow, 'peerAck'),
+    };
   }
 
   /** Ends the workers and closes every descriptor. Further calls do nothing. */
@@ -198,8 +209,8 @@ export class Engine {
     this.#native.close();
   }
 
-  #word(flow: number, index: number): number {
-    return this.#read(ENGINE_WORDS + flow * FLOW_WORDS + index);
+  #of(flow: number, name: (typeof FLOW_COUNTERS)[number]): number {
+    return this.#read(ENGINE.size + flow * FLOW.size + FLOW.fields[name]);
   }
 
   #read(word: number): number {
@@ -207,39 +218,55 @@ export class Engine {
   }
 
   #drain(): void {
+    let more = false;
     for (let worker = 0; worker < this.workers && !this.#closed; worker++) {
-      const view = this.#events[worker]!;
-      const size = this.#native.swapEvents(worker, this.#offset);
-      const begin = this.#offset[0]!;
-      for (let at = begin; at < begin + size && !this.#closed; at += view.getUint32(at, true)) {
+      more = this.#drainWorker(worker) || more;
+    }
+    // What waits behind a full buffer is nobody's to announce; let others have their turn first.
+    if (more) setImmediate(() => this.#drain());
+  }
+
+  /** Whether more waits already. */
+  #drainWorker(worker: number): boolean {
+    const view = this.#events[worker]!;
+    const size = this.#native.swapEvents(worker, this.#swapped);
+    const [begin, more] = this.#swapped as unknown as [number, number];
+    for (let at = begin; at < begin + size && !this.#closed; at += readSize(view, at)) {
+      try {
         this.#dispatch(view, at);
+      } catch (error) {
+        // One handler's mistake must not cost the events of the others: it is thrown when all have had theirs.
+        process.nextTick(rethrow, error);
       }
     }
+    return more === 1;
   }
 
   #dispatch(view: DataView, at: number): void {
-    const type = view.getUint8(at + 4);
-    const id = view.getUint32(at + 8, true);
-    const detail = view.getUint32(at + 28, true);
-    const ofFlow = type === EVENT_SEGMENT || type === EVENT_DATAGRAM || type === EVENT_ATTACHED;
+    const type = readType(view, at);
+    const id = readId(view, at);
     // It waited until its flow had ended and another had got the id.
-    if (ofFlow && detail !== this.#word(id, 13)) return;
+    if (OF_FLOW.includes(type) && readDetail(view, at) !== this.#of(id, 'generation')) return;
     switch (type) {
-      case EVENT_SEGMENT:
+      case EVENT.segment:
+      case EVENT.flowEnd:
         return this.#handlers.segment(readSegment(view, at, id));
-      case EVENT_OPENING:
-        return this.#handlers.opening(readSegment(view, at, id), detail === 1);
-      case EVENT_DATAGRAM: {
-        const begin = at + RECORD_SIZE + view.getUint8(at + 7);
-        const payload = new Uint8Array(view.buffer.slice(begin, begin + view.getUint32(at + 20, true)));
-        return this.#handlers.datagram(id, payload);
-      }
-      case EVENT_APPLICATION:
-        return this.#handlers.application(readApplication(view, at, id));
-      case EVENT_ATTACHED:
+      case EVENT.opening:
+        return this.#handlers.opening(readSegment(view, at, id), readDetail(view, at) === 1);
+      case EVENT.datagram:
+        return this.#handlers.datagram(id, readPayload(view, at).slice());
+      case EVENT.application:
+        return this.#handlers.application(readApplication(view, at));
+      case EVENT.attached:
         return this.#handlers.attached(id);
-      case EVENT_DEVICE_GONE:
+      case EVENT.applicationGone:
+        return this.#handlers.applicationGone(id);
+      case EVENT.deviceGone:
         return this.#handlers.deviceGone();
     }
   }
+}
+
+function rethrow(error: unknown): never {
+  throw error;
 }

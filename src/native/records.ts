@@ -1,46 +1,63 @@
-/** Event records, as native/plane/event_queue.h lays them out. */
+/** Event records, as the addon lays them out. */
 import { localEnd, remoteEnd, tupleKey, type TupleBytes } from '../wire/tuple.js';
+import { addon } from './addon.js';
 import type { Segment, UdpApplication } from './types.js';
 
-// Offsets of EventRecord in native/plane/event_queue.h.
-export const RECORD_SIZE = 64;
-export const EVENT_SEGMENT = 1;
-export const EVENT_DATAGRAM = 2;
-export const EVENT_APPLICATION = 3;
-export const EVENT_ATTACHED = 4;
-export const EVENT_DEVICE_GONE = 5;
-export const EVENT_OPENING = 6;
+const { size: RECORD_SIZE, fields: AT } = addon.layout.eventRecord;
+const ADDRESSES_SIZE = 32;
 
 function readTuple(view: DataView, at: number): TupleBytes {
-  const tuple = new Uint8Array(36);
-  tuple.set(new Uint8Array(view.buffer, at + 32, 32), 0);
-  tuple.set(new Uint8Array(view.buffer, at + 24, 4), 32);
+  const tuple = new Uint8Array(ADDRESSES_SIZE + 4);
+  tuple.set(new Uint8Array(view.buffer, at + AT.addresses, ADDRESSES_SIZE), 0);
+  tuple.set(new Uint8Array(view.buffer, at + AT.ports, 4), ADDRESSES_SIZE);
   return tuple;
 }
 
-export function readApplication(view: DataView, at: number, id: number): UdpApplication {
+/** Bytes from this record to the next. */
+export function readSize(view: DataView, at: number): number {
+  return view.getUint32(at + AT.size, true);
+}
+
+export function readType(view: DataView, at: number): number {
+  return view.getUint8(at + AT.type);
+}
+
+export function readId(view: DataView, at: number): number {
+  return view.getUint32(at + AT.id, true);
+}
+
+export function readDetail(view: DataView, at: number): number {
+  return view.getUint32(at + AT.detail, true);
+}
+
+export function readApplication(view: DataView, at: number): UdpApplication {
   const tuple = readTuple(view, at);
   return {
-    id,
-    listener: view.getUint32(at + 28, true),
-    worker: view.getUint8(at + 6),
+    id: readId(view, at),
+    listener: readDetail(view, at),
+    worker: view.getUint8(at + AT.worker),
     local: localEnd(tuple),
     remote: remoteEnd(tuple),
   };
 }
 
+/** Where the payload is; valid during the callback only. */
+export function readPayload(view: DataView, at: number): Uint8Array {
+  const begin = at + RECORD_SIZE + view.getUint8(at + AT.optionsSize);
+  return new Uint8Array(view.buffer, begin, view.getUint32(at + AT.payloadSize, true));
+}
+
 export function readSegment(view: DataView, at: number, flow: number): Segment {
   const tuple = readTuple(view, at);
-  const optionsSize = view.getUint8(at + 7);
   return {
-    worker: view.getUint8(at + 6),
+    worker: view.getUint8(at + AT.worker),
     flow,
     tuple,
     key: tupleKey(tuple),
-    flags: view.getUint8(at + 5),
-    seq: view.getUint32(at + 12, true),
-    ack: view.getUint32(at + 16, true),
-    options: new Uint8Array(view.buffer, at + RECORD_SIZE, optionsSize),
-    payload: new Uint8Array(view.buffer, at + RECORD_SIZE + optionsSize, view.getUint32(at + 20, true)),
+    flags: view.getUint8(at + AT.flags),
+    seq: view.getUint32(at + AT.seq, true),
+    ack: view.getUint32(at + AT.ack, true),
+    options: new Uint8Array(view.buffer, at + RECORD_SIZE, view.getUint8(at + AT.optionsSize)),
+    payload: readPayload(view, at),
   };
 }

@@ -1,4 +1,5 @@
 /** What goes over the border between TypeScript and the data plane. */
+import type { DATA_PLANE } from '../policy.js';
 import type { Endpoint } from '../wire/endpoint.js';
 import type { TupleBytes } from '../wire/tuple.js';
 
@@ -9,8 +10,11 @@ export interface OpenTunResult {
   readonly segmentation: boolean;
 }
 
-export interface EngineOptions {
-  /** One descriptor a worker; the engine owns and closes them. */
+/** What the data plane goes by; src/policy.ts says what each is. */
+export type DataPlanePolicy = Readonly<Record<keyof typeof DATA_PLANE, number>>;
+
+export interface EngineOptions extends DataPlanePolicy {
+  /** One descriptor a worker, 1 to 64, each once; the engine owns and closes them, also when it cannot be opened. */
   readonly devices: readonly number[];
   /** A virtio_net_hdr precedes every packet. */
   readonly virtioHeader: boolean;
@@ -18,21 +22,8 @@ export interface EngineOptions {
   readonly segmentation: boolean;
   /** UDP_GRO and UDP_SEGMENT on UDP sockets. */
   readonly offload: boolean;
+  /** Connections at the same time, 1 to 2^24. */
   readonly maxFlows: number;
-  /** applications per worker. */
-  readonly maxApplications: number;
-  /** Bytes received before a pure ACK is sent. */
-  readonly ackBytes: number;
-  /** Milliseconds before a pure ACK is sent for less than that. */
-  readonly ackInterval: number;
-  /** Bytes that may leave before the peer's first scaled window is seen. */
-  readonly initialWindow: number;
-  /** Bytes that wait per application and per flow in set-up. */
-  readonly queueBytes: number;
-  /** Bytes that wait in all of these queues together. */
-  readonly allQueuesBytes: number;
-  /** Bytes that JavaScript may be ahead of the worker, per flow. */
-  readonly sendQueueBytes: number;
 }
 
 export interface FlowOptions {
@@ -45,7 +36,7 @@ export interface FlowOptions {
   /** PSH on the last segment of a batch. */
   readonly push: boolean;
   /** Keep to the initial window until the peer's first segment. */
-  readonly guard: boolean;
+  readonly limitInitialWindow: boolean;
 }
 
 /** A segment that the data plane left to the control plane. Views are valid during the callback only. */
@@ -79,8 +70,16 @@ export interface SynAckOptions {
   readonly phantun: Uint8Array;
 }
 
+/**
+ * What the data plane tells. Datagrams, openings and segments of no flow are dropped and counted when JavaScript is too
+ * slow for them; everything else always arrives, behind the datagrams that came before it. What a handler throws reaches
+ * `uncaughtException`; every other event is delivered all the same.
+ */
 export interface EngineEvents {
-  /** Of an established flow: a RST that is valid, or a FIN. Of none: whatever the data plane does not answer itself. */
+  /**
+   * Of an established flow: a RST that is valid, or a FIN; without payload, `seq` is that of the RST or FIN itself. Of
+   * none: whatever the data plane does not answer itself.
+   */
   segment(segment: Segment): void;
   /** The ACK, or data behind it, that completes a handshake which `listen` has the data plane answer. */
   opening(segment: Segment, phantun: boolean): void;
@@ -89,6 +88,8 @@ export interface EngineEvents {
   application(application: UdpApplication): void;
   /** The owner has the flow in its table: no later segment of it comes as unknown. */
   attached(flow: number): void;
+  /** The application that a flow was spliced to is gone: what comes on the flow is dropped and counted from now on. */
+  applicationGone(flow: number): void;
   /** The device of a worker is gone: nothing can be sent or received through it any more. */
   deviceGone(): void;
 }

@@ -2,7 +2,7 @@
 //
 // - No datagram comes out that did not go in for that flow: each once, unchanged, in order.
 // - Every data segment out goes on where the last of its flow ended; a flow that is closed sends none.
-// - Events name the life of an id that is of their tuple; connections open with a cookie that was sent.
+// - Events name the generation of an id that is of their tuple; connections open with a cookie that was sent.
 // - What was counted adds up: all that was received is delivered, held or counted as dropped; all that was sent is
 // seen.
 #pragma once
@@ -20,16 +20,6 @@
 #include "ledger.h"
 #include "plane/engine.h"
 
-// Calls `take` with each of the datagrams that `bytes` are cut into.
-template <typename Take>
-void each_datagram(std::span<const uint8_t> bytes, size_t segment_size, Take take) {
-  while (!bytes.empty()) {
-    const auto one = bytes.first(std::min(segment_size, bytes.size()));
-    take(one);
-    bytes = bytes.subspan(one.size());
-  }
-}
-
 class FlowModel {
  public:
   static constexpr uint32_t kFlows = 4;  // at the same time: fewer than tuples
@@ -38,7 +28,7 @@ class FlowModel {
   static constexpr size_t kWorkers = 2;
   static constexpr uint16_t kPort = 443;  // ours, of every tuple
 
-  struct Connection {  // by tuple, one life after the other
+  struct Connection {  // by tuple, one generation after the other
     guise::Tuple tuple;
     uint32_t id = 0;               // 0 = closed
     uint32_t receive_next = 0;     // of a segment that follows the last one in order
@@ -46,7 +36,7 @@ class FlowModel {
     uint16_t udp_port = 0;         // of the engine, towards the backend
     std::set<uint32_t> cookies{};  // ISNs of all SYN-ACKs
     uint64_t senders = 0;          // sources whose datagrams may leave on it
-    // Of the next data out, by device: the oldest life's that may still send, then later ones'.
+    // Of the next data out, by device: the oldest generation's that may still send, then later ones'.
     std::array<std::deque<uint32_t>, kWorkers> send_next{};
   };
   struct Application {
@@ -65,15 +55,15 @@ class FlowModel {
 
   // What goes in.
 
-  // Before a flow is opened: the counters of an id are those of its next life as soon as it begins.
+  // Before a flow is opened: the counters of an id are those of its next generation as soon as it begins.
   void opening() {
     for (uint32_t id = 1; id <= kFlows; ++id) before_[id] = counters_->flow(id);
   }
 
-  void opened(Connection& one, uint32_t id, const guise::Engine::FlowOptions& options, bool read) {
-    count_life(id, before_[id]);
-    REQUIRE(tuples_.emplace(std::pair(id, counters_->flow(id).life), index_of(one)).second);
-    lives_[id] = {true, read ? Fate::kDelivered : Fate::kHeld};
+  void opened(Connection& one, uint32_t id, const guise::Flow::Options& options, bool read) {
+    count_generation(id, before_[id]);
+    REQUIRE(tuples_.emplace(std::pair(id, counters_->flow(id).generation), index_of(one)).second);
+    generations_[id] = {true, read ? Fate::kDelivered : Fate::kHeld};
     one.id = id;
     one.receive_next = options.receive_next;
     one.send_next[options.owner].push_back(options.send_next);
@@ -85,7 +75,7 @@ class FlowModel {
   }
 
   void spliced_to_backend(Connection& one, const std::vector<guise::Datagram>& first) {
-    lives_[one.id].fate = Fate::kDelivered;
+    generations_[one.id].fate = Fate::kDelivered;
     one.senders |= bit(backend(index_of(one)));
     for (const auto& datagram : first) {
       if (datagram.empty()) continue;
@@ -94,10 +84,10 @@ class FlowModel {
     }
   }
 
-  void spliced_to_nobody(const Connection& one) { lives_[one.id].fate = Fate::kUnknown; }
+  void spliced_to_nobody(const Connection& one) { generations_[one.id].fate = Fate::kUnknown; }
 
   void spliced_to_peer(Connection& one, const Application& peer) {
-    Fate& fate = lives_[one.id].fate;
+    Fate& fate = generations_[one.id].fate;
     if (fate == Fate::kHeld) fate = Fate::kUnknown;  // whether the peer is still there
     one.senders |= bit(application(peer.application));
     to_application_[peer.application] |= inbound(index_of(one));
@@ -116,14 +106,14 @@ class FlowModel {
   void peer_sends(const guise::SegmentView& segment, size_t worker) {
     const auto index = index_of(segment.tuple);
     if (!index || segment.flags & (guise::kSyn | guise::kRst | guise::kFin)) return;
-    each_datagram(segment.payload, segment.segment_size,
-                  [&](auto datagram) { in_.put(segments_of(*index, worker), datagram); });
+    guise::each_datagram(segment.payload, segment.segment_size,
+                         [&](auto datagram) { in_.put(segments_of(*index, worker), datagram); });
   }
 
   // What comes out.
 
   void at_backend(Connection& one, std::span<const uint8_t> datagram, uint16_t from) {
-    REQUIRE(in_.take(inbound(index_of(one)), kToBackend + from, datagram));  // each life has a port of its own
+    REQUIRE(in_.take(inbound(index_of(one)), kToBackend + from, datagram));  // each generation has a port of its own
     ++delivered_;
     if (one.id != 0) one.udp_port = from;
   }
@@ -147,7 +137,7 @@ class FlowModel {
     while (!next.empty() && segment.seq != next.front() && !(gaps && next.size() == 1)) next.pop_front();
     REQUIRE(!next.empty());
     next.front() = segment.seq + static_cast<uint32_t>(segment.payload.size()) + fin;
-    each_datagram(segment.payload, segment.segment_size, [&](auto datagram) {
+    guise::each_datagram(segment.payload, segment.segment_size, [&](auto datagram) {
       REQUIRE(out_.take(one.senders, kToPeer + segments_of(*index, worker), datagram));
       ++seen_;
     });
@@ -158,8 +148,7 @@ class FlowModel {
     const auto index = index_of(tuple_of(record));
     switch (record.type) {
       case kSegment:
-        if (record.id == 0) return;
-        break;
+        return REQUIRE(record.id == 0);
       case kOpening:
         return REQUIRE(index && connections[*index].cookies.contains(record.ack - 1));
       case kDatagram:
@@ -167,6 +156,8 @@ class FlowModel {
         ++delivered_;
         break;
       case kAttached:
+      case kFlowEnd:
+      case kApplicationGone:
         break;
       default:
         REQUIRE(!"an event of a flow");
@@ -185,7 +176,7 @@ class FlowModel {
   // Once, when nothing is under way any more.
   void check_sums() {
     using enum guise::DropReason;
-    for (uint32_t id = 1; id <= kFlows; ++id) count_life(id, counters_->flow(id));
+    for (uint32_t id = 1; id <= kFlows; ++id) count_generation(id, counters_->flow(id));
     REQUIRE(seen_ <= sent_);
     REQUIRE(seen_ + dropped(kDeviceRefused) >= sent_);
     REQUIRE(delivered_ <= received_ + received_unknown_);
@@ -200,7 +191,7 @@ class FlowModel {
  private:
   // What becomes of the datagrams that a flow receives.
   enum class Fate : uint8_t { kHeld, kDelivered, kUnknown };
-  struct Life {  // by flow id
+  struct Generation {  // by flow id
     bool used = false;
     Fate fate = Fate::kHeld;
   };
@@ -235,22 +226,22 @@ class FlowModel {
     return counters_->engine().dropped[static_cast<size_t>(reason)];
   }
 
-  void count_life(uint32_t id, const guise::FlowCounters& counters) {
-    if (!std::exchange(lives_[id].used, false)) return;
+  void count_generation(uint32_t id, const guise::FlowCounters& counters) {
+    if (!std::exchange(generations_[id].used, false)) return;
     sent_ += counters.sent_datagrams;
     const uint64_t received = counters.received_datagrams - counters.received_drops;
-    if (lives_[id].fate == Fate::kDelivered) received_ += received;
-    if (lives_[id].fate == Fate::kUnknown) received_unknown_ += received;
+    if (generations_[id].fate == Fate::kDelivered) received_ += received;
+    if (generations_[id].fate == Fate::kUnknown) received_unknown_ += received;
   }
 
   const std::shared_ptr<guise::CounterSlab> counters_;
   std::array<guise::FlowCounters, kFlows + 1> before_{};
-  std::array<Life, kFlows + 1> lives_{};
-  std::map<std::pair<uint32_t, uint64_t>, size_t> tuples_;  // by id and which life of it
+  std::array<Generation, kFlows + 1> generations_{};
+  std::map<std::pair<uint32_t, uint64_t>, size_t> tuples_;  // by id and generation
   std::array<uint64_t, kApplications> to_application_{};    // sources whose datagrams may come out there
   Ledger in_, out_;
 
-  // Datagrams of all lives: counted by the engine, and seen here.
+  // Datagrams of all generations: counted by the engine, and seen here.
   uint64_t received_ = 0, received_unknown_ = 0, sent_ = 0;
   uint64_t delivered_ = 0, seen_ = 0;
 };

@@ -9,6 +9,7 @@
 #include <csignal>
 
 #include "../support/loopback.h"
+#include "../support/policy.h"
 #include "clock.h"
 #include "flow_model.h"
 #include "input.h"
@@ -80,6 +81,7 @@ class Script {
   void drain();
   void drain_device(size_t worker);
   void take_events();
+  void take_events(size_t worker, std::span<const uint8_t> records);
 
   Connection& connection() { return model_.connections[input_.byte() % FlowModel::kTuples]; }
   size_t worker() { return input_.byte() % workers_; }
@@ -115,7 +117,8 @@ std::unique_ptr<Engine> Script::make_engine() {
   options.virtio_header = virtio_header_;
   options.segmentation = switches_ & kSegmentation;
   options.max_flows = FlowModel::kFlows;
-  options.policy.offload = switches_ & kOffload;
+  options.udp_offload = switches_ & kOffload;
+  options.policy = test_policy();
   // Small enough to be reached.
   options.policy.ack_bytes = 4000;
   options.policy.initial_window = 4000;
@@ -123,6 +126,7 @@ std::unique_ptr<Engine> Script::make_engine() {
   options.policy.all_queues_bytes = 20'000;
   options.policy.send_queue_bytes = 100'000;
   options.policy.max_applications = 2;
+  options.policy.event_buffer_bytes = 1 << 17;
   for (size_t i = 0; i < workers_; ++i) {
     int fds[2];
     REQUIRE(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) == 0);
@@ -131,7 +135,11 @@ std::unique_ptr<Engine> Script::make_engine() {
     options.devices.emplace_back(fds[0]);
     wires_[i] = UniqueFd(fds[1]);
   }
-  return std::make_unique<Engine>(std::move(options), [] {});
+  options.wake = {[](void*) {}, nullptr};
+  std::unique_ptr<Engine> engine;
+  const char* syscall = "";
+  REQUIRE(Engine::create(std::move(options), engine, syscall) == 0);
+  return engine;
 }
 
 void Script::run() {
@@ -219,11 +227,11 @@ void Script::open() {
   Connection& one = connection();
   const uint8_t switches = input_.byte();
   if (one.id != 0) return;  // the control plane never opens a second flow of a tuple
-  Engine::FlowOptions options;
+  Flow::Options options;
   options.tuple = one.tuple;
   options.owner = static_cast<uint16_t>((switches & 1) % workers_);
   options.push = switches & 2;
-  options.guard = switches & 4;
+  options.limit_initial_window = switches & 4;
   const bool javascript = switches & 8;
   options.max_payload = switches & 16 ? 65'475 : 1440;
   options.send_next = number(one.cookie + 1);
@@ -353,14 +361,14 @@ void Script::put(size_t worker, VirtioNetHeader offload, std::span<const uint8_t
   const int skipped = virtio_header_ ? 0 : 1;
   if (::writev(wires_[worker].get(), vectors + skipped, 2 - skipped) < 0) return;
   SegmentView segment;
-  if (parse_segment(packet, virtio_header_ ? &offload : nullptr, segment) != DropReason::kNone) return;
+  if (parse_segment(packet, virtio_header_ ? &offload : nullptr, segment) != ParseError::kNone) return;
   model_.peer_sends(segment, worker);
 }
 
 void Script::application_sends() {
   const size_t index = input_.byte() % FlowModel::kApplications;
   const size_t segment_size = std::max<size_t>(length(), 1);
-  const size_t size = std::min(segment_size * (input_.byte() % 65), UdpPort::kMaxBytes);
+  const size_t size = std::min(segment_size * (input_.byte() % 65), UdpSocket::kMaxBytes);
   const std::vector<uint8_t> bytes = stamped(size, segment_size);
   if (!host_.applications[index].send(listening_, bytes, segment_size)) return;
   each_datagram(bytes, segment_size, [&](auto one) { model_.application_sends(index, one); });
@@ -428,7 +436,7 @@ void Script::drain_device(size_t worker) {
       packet = packet.subspan(sizeof offload);
     }
     SegmentView segment;
-    REQUIRE(parse_segment(packet, virtio_header_ ? &offload : nullptr, segment) == DropReason::kNone);
+    REQUIRE(parse_segment(packet, virtio_header_ ? &offload : nullptr, segment) == ParseError::kNone);
     model_.at_peer(segment, worker);
   }
 }
@@ -436,26 +444,32 @@ void Script::drain_device(size_t worker) {
 void Script::take_events() {
   for (size_t worker = 0; worker < workers_; ++worker) {
     const auto& queue = engine_->events(worker);
-    size_t offset = 0;
-    const size_t used = queue->swap(offset);
-    REQUIRE(used <= EventQueue::kBufferSize);
-    EventRecord record;
-    for (size_t at = 0; at < used; at += record.size) {
-      const uint8_t* begin = queue->memory() + offset + at;
-      REQUIRE(used - at >= sizeof record);
-      std::memcpy(&record, begin, sizeof record);
-      const size_t needed = sizeof record + record.options_size + record.payload_size;
-      REQUIRE(record.size % 8 == 0 && record.size >= needed && record.size < needed + 8 && record.size <= used - at);
-      REQUIRE(record.options_size % 4 == 0 && record.options_size <= 40 && record.worker == worker);
-      if (record.type == EventType::kApplication) {
-        const Tuple tuple = FlowModel::tuple_of(record);
-        const auto sender = std::ranges::find(host_.applications, tuple.remote, &LoopbackSocket::endpoint);
-        REQUIRE(sender != host_.applications.end());
-        REQUIRE(tuple.local == LoopbackSocket::loopback(host_.family, listening_));
-        model_.peers.push_back({record.id, static_cast<size_t>(sender - host_.applications.begin())});
-      } else if (record.type != EventType::kDeviceGone) {
-        model_.at_javascript(record, {begin + sizeof record + record.options_size, record.payload_size});
-      }
+    EventQueue::Swapped swapped;
+    do {
+      swapped = queue->swap();
+      REQUIRE(swapped.size <= queue->memory_size() / 2);
+      take_events(worker, {queue->memory() + swapped.offset, swapped.size});
+    } while (swapped.more);
+  }
+}
+
+void Script::take_events(size_t worker, std::span<const uint8_t> records) {
+  EventRecord record;
+  for (; !records.empty(); records = records.subspan(record.size)) {
+    REQUIRE(records.size() >= sizeof record);
+    std::memcpy(&record, records.data(), sizeof record);
+    const size_t needed = sizeof record + record.options_size + record.payload_size;
+    REQUIRE(record.size % 8 == 0 && record.size >= needed && record.size < needed + 8);
+    REQUIRE(record.size <= records.size());
+    REQUIRE(record.options_size % 4 == 0 && record.options_size <= 40 && record.worker == worker);
+    if (record.type == EventType::kApplication) {
+      const Tuple tuple = FlowModel::tuple_of(record);
+      const auto sender = std::ranges::find(host_.applications, tuple.remote, &LoopbackSocket::endpoint);
+      REQUIRE(sender != host_.applications.end());
+      REQUIRE(tuple.local == LoopbackSocket::loopback(host_.family, listening_));
+      model_.peers.push_back({record.id, static_cast<size_t>(sender - host_.applications.begin())});
+    } else if (record.type != EventType::kDeviceGone) {
+      model_.at_javascript(record, records.subspan(sizeof record + record.options_size, record.payload_size));
     }
   }
 }

@@ -20,7 +20,7 @@ enum : uint8_t { kVirtio = 1, kMendLengths = 2, kMendChecksums = 4 };
 
 // A device and its other end.
 struct Wire {
-  Wire(bool virtio_header, const CounterSlab& counters) : Wire(pair(), virtio_header, counters) {}
+  Wire(bool virtio_header) : Wire(pair(), virtio_header) {}
 
   // The next packet, without its VirtioNetHeader.
   std::span<const uint8_t> next(VirtioNetHeader& offload) {
@@ -44,8 +44,8 @@ struct Wire {
     REQUIRE(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, fds) == 0);
     return {UniqueFd(fds[0]), UniqueFd(fds[1])};
   }
-  Wire(Pair fds, bool virtio_header, const CounterSlab& counters)
-      : device(std::move(fds.here), virtio_header, virtio_header, counters), other(std::move(fds.there)) {}
+  Wire(Pair fds, bool virtio_header)
+      : device(std::move(fds.here), virtio_header, virtio_header), other(std::move(fds.there)) {}
 };
 
 bool same(std::span<const uint8_t> a, std::span<const uint8_t> b) { return std::ranges::equal(a, b); }
@@ -100,7 +100,7 @@ size_t expect(Wire& wire, const SegmentView& wanted) {
   const auto packet = wire.next(offload);
   const bool prefixed = wire.device.prefix() > 0;
   SegmentView view;
-  REQUIRE(parse_segment(packet, prefixed ? &offload : nullptr, view) == DropReason::kNone);
+  REQUIRE(parse_segment(packet, prefixed ? &offload : nullptr, view) == ParseError::kNone);
   check_view(packet, view);
   REQUIRE(view.tuple == wanted.tuple);
   REQUIRE(view.seq == wanted.seq && view.ack == wanted.ack && view.flags == wanted.flags);
@@ -116,14 +116,14 @@ size_t expect(Wire& wire, const SegmentView& wanted) {
 }
 
 void check_segment(Wire& wire, const SegmentHeader& header, const SegmentView& view) {
-  REQUIRE(wire.device.write_segment(header, view.seq, view.ack, view.flags, view.options, view.payload) == 0);
+  REQUIRE(wire.device.write_segment(header, view.seq, view.ack, view.flags, view.options, view.payload).error == 0);
   REQUIRE(expect(wire, view) == view.payload.size());
 }
 
 void check_run(Wire& wire, const SegmentHeader& header, SegmentView view) {
   SegmentRun run(64, kMaxPacket - header.size());
   if (run.add(view.payload.data(), view.payload.size(), view.segment_size) < view.payload.size()) return;
-  REQUIRE(wire.device.write_run(header, view.seq, view.ack, true, run) == 0);
+  REQUIRE(wire.device.write_run(header, view.seq, view.ack, true, run).error == 0);
   view.flags = kAck | kPsh;
   view.options = {};
   if (wire.device.prefix() > 0) {
@@ -141,8 +141,7 @@ void check_run(Wire& wire, const SegmentHeader& header, SegmentView view) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  static const CounterSlab counters(1);
-  static Wire plain(false, counters), offloaded(true, counters);
+  static Wire plain(false), offloaded(true);
 
   Input input(data, size);
   const uint8_t switches = input.byte();
@@ -152,7 +151,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   mend(packet, switches);
 
   SegmentView view;
-  if (parse_segment(packet, switches & kVirtio ? &offload : nullptr, view) != DropReason::kNone) return 0;
+  if (parse_segment(packet, switches & kVirtio ? &offload : nullptr, view) != ParseError::kNone) return 0;
   check_view(packet, view);
   const SegmentHeader header({view.tuple.remote, view.tuple.local});
   for (Wire* wire : {&plain, &offloaded}) {

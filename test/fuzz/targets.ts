@@ -42,7 +42,7 @@ export interface Result extends Progress {
 }
 
 /**
- * Runs a target for so many seconds from its corpus on. Inputs that reach more are kept in build/fuzz/<target>, and tried
+ * Runs a target for `seconds`, from its corpus on. Inputs that reach more are kept in build/fuzz/<target>, and tried
  * again in the next run.
  */
 export async function fuzz(

@@ -1,4 +1,11 @@
 // The engine with its workers and both paths, without Node and without threads; built with AddressSanitizer and UBSan.
+#include <fcntl.h>
+#include <sys/resource.h>
+
+#include <cerrno>
+#include <set>
+#include <string>
+
 #include "../support/loopback.h"
 #include "check.h"
 #include "engine_rig.h"
@@ -71,7 +78,7 @@ void id_tests() {
     std::vector<EngineRig::Bytes> current;
     for (const auto& [record, payload] : rig.events()) {
       CHECK(record.id == 1);
-      if (record.type == EventType::kDatagram && record.detail == counters.life) current.push_back(payload);
+      if (record.type == EventType::kDatagram && record.detail == counters.generation) current.push_back(payload);
     }
     CHECK((current == std::vector<EngineRig::Bytes>{{4, 5, 6}}));
   });
@@ -151,7 +158,7 @@ void splice_tests() {
 
 void flood_tests() {
   test("of SYNs that go on coming faster than they are read a share is answered, and those that come again", [] {
-    constexpr uint16_t kBatch = 64, kPatience = 32, kShare = 16;  // of Downlink and PassiveOpen
+    constexpr uint16_t kBatch = 64, kPatience = 32, kShare = 16;  // of test_policy()
     EngineRig rig;
     const EngineCounters& counters = rig.engine->counters()->engine();
     const uint64_t& refused = counters.dropped[static_cast<size_t>(DropReason::kSynLimit)];
@@ -205,9 +212,285 @@ void keepalive_tests() {
   });
 }
 
+// How often `type` is among the events, of `id` unless that is 0.
+size_t count_of(const std::vector<EngineRig::Event>& events, EventType type, uint32_t id = 0) {
+  return static_cast<size_t>(std::ranges::count_if(
+      events, [=](const auto& event) { return event.record.type == type && (id == 0 || event.record.id == id); }));
+}
+
+void control_event_tests() {
+  test("when the buffer is full of datagrams JavaScript still hears of all else, behind them", [] {
+    Policy policy = test_policy();
+    policy.event_buffer_bytes = 4096;
+    LoopbackSocket application;
+    EngineRig rig(64, 1, policy);
+    const uint16_t port = rig.listen_udp();
+    const uint32_t flow = rig.open(1, true), other = rig.open(2, true);
+    rig.settle();
+    CHECK(count_of(rig.events(), EventType::kAttached) == 2);
+    uint32_t seq = 1;
+    const auto put = [&] {
+      rig.put(1, seq, EngineRig::Bytes(100, 7));
+      seq += 100;
+      rig.settle();
+    };
+    while (rig.dropped(DropReason::kEventsFull) == 0) put();
+    const uint64_t received = rig.engine->counters()->flow(flow).received_datagrams;
+    std::vector<uint32_t> opened;
+    for (uint16_t i = 0; i < 60; ++i) opened.push_back(rig.open(static_cast<uint16_t>(100 + i)));
+    for (int times = 0; times < 100; ++times) {
+      rig.put(1, seq, {}, 0, kFin | kAck);
+      rig.put(2, 1, {}, 0, kRst);
+      rig.settle();
+    }
+    CHECK(application.send(port, std::vector<uint8_t>{1}, 1));
+    rig.settle();
+    put();  // nothing overtakes what waits
+    rig.wires[0] = UniqueFd();
+    rig.settle();
+
+    const auto events = rig.events();
+    const uint64_t dropped = rig.dropped(DropReason::kEventsFull);
+    CHECK(dropped == 2 && rig.engine->counters()->flow(flow).received_drops == dropped);
+    CHECK(count_of(events, EventType::kDatagram) == received + 1 - dropped);
+    for (const uint32_t id : opened) CHECK(count_of(events, EventType::kAttached, id) == 1);
+    CHECK(count_of(events, EventType::kFlowEnd, flow) == 1 && count_of(events, EventType::kFlowEnd, other) == 1);
+    CHECK(count_of(events, EventType::kApplication) == 1 && count_of(events, EventType::kDeviceGone) == 1);
+    const auto type_of = [](const auto& event) { return event.record.type; };
+    const auto end = std::ranges::find(events, EventType::kFlowEnd, type_of);
+    CHECK(std::ranges::find(end, events.end(), EventType::kDatagram, type_of) == events.end());
+    CHECK(events.back().record.type == EventType::kDeviceGone);
+    CHECK(rig.events().empty());
+  });
+}
+
+void gone_application_tests() {
+  test("a flow that is spliced to an application that is gone does not hold what comes", [] {
+    LoopbackSocket application;
+    EngineRig rig;
+    const uint16_t port = rig.listen_udp();
+    const auto come = [&] {
+      CHECK(application.send(port, std::vector<uint8_t>{1}, 1));
+      rig.settle();
+      const auto events = rig.events();
+      const auto found =
+          std::ranges::find(events, EventType::kApplication, [](const auto& e) { return e.record.type; });
+      return found == events.end() ? 0 : found->record.id;
+    };
+    const uint32_t known = come();
+    CHECK(known != 0);
+    // Known at once: even before the worker has done it.
+    rig.engine->forget_application(known);
+    const uint32_t first = rig.open(1);
+    CHECK(rig.engine->splice_application(first, known) == -ENOENT);
+    CHECK(rig.engine->splice_application(first, 12345) == -ENOENT);
+
+    // Gone a moment later: the end of the flow that carries it takes it along.
+    const uint32_t racing = come();
+    const uint32_t second = rig.open(2), third = rig.open(3);
+    CHECK(rig.engine->splice_application(second, racing) == 0);
+    rig.settle();
+    rig.put(3, 1, {1, 2, 3});
+    rig.settle();
+    rig.engine->close_flow(second);
+    CHECK(rig.engine->splice_application(third, racing) == 0);
+    rig.settle();
+    CHECK(count_of(rig.events(), EventType::kApplicationGone, third) == 1);
+    rig.put(3, 4, {4, 5, 6});
+    rig.settle();
+    CHECK(rig.dropped(DropReason::kApplicationGone) == 2);
+    CHECK(rig.engine->counters()->flow(third).received_drops == 2);
+    CHECK(rig.engine->counters()->engine().waiting_bytes == 0);
+  });
+
+  test("an application is carried only by a flow of its own worker", [] {
+    LoopbackSocket application;
+    EngineRig rig(8, 2);
+    const uint16_t port = rig.listen_udp();
+    CHECK(application.send(port, std::vector<uint8_t>{1}, 1));
+    rig.settle();
+    for (size_t worker = 0; worker < 2; ++worker) {
+      for (const auto& event : rig.events(worker)) {
+        CHECK(event.record.type == EventType::kApplication);
+        const uint32_t id = rig.open(1, false, 1 - worker);
+        CHECK(rig.engine->splice_application(id, event.record.id) == -EXDEV);
+      }
+    }
+  });
+}
+
+void listener_tests() {
+  test("two UDP listeners with one port on two addresses each have their own applications", [] {
+    EngineRig rig;
+    constexpr uint8_t kOther[] = {127, 0, 0, 2};
+    const char* syscall = "";
+    const int one = rig.engine->listen_udp(LoopbackSocket::loopback(AF_INET, 0), syscall);
+    CHECK(one > 0);
+    const uint16_t port = rig.engine->udp_port(static_cast<uint32_t>(one));
+    const int two = rig.engine->listen_udp({Address::from_v4(kOther), port}, syscall);
+    CHECK(two > 0 && two != one);
+    CHECK(rig.engine->udp_port(static_cast<uint32_t>(two)) == port);
+    LoopbackSocket first, second;
+    CHECK(first.send(port, std::vector<uint8_t>{1}, 1));
+    CHECK(second.send_to({Address::from_v4(kOther), port}, std::vector<uint8_t>{2, 2}));
+    rig.settle();
+    const auto events = rig.events();
+    CHECK(events.size() == 2);
+    std::array<uint32_t, 2> flows{};
+    for (const auto& [record, payload] : events) {
+      const bool of_first = record.detail == static_cast<uint32_t>(one);
+      CHECK(of_first || record.detail == static_cast<uint32_t>(two));
+      CHECK(record.remote_port == (of_first ? first : second).endpoint().port);
+      const uint32_t id = rig.open(of_first ? 1 : 2);
+      flows[of_first ? 0 : 1] = id;
+      CHECK(rig.engine->splice_application(id, record.id) == 0);
+    }
+    rig.put(1, 1, {1});
+    rig.put(2, 1, {2, 2});
+    rig.settle();
+    uint16_t from = 0;
+    CHECK(first.receive(from).size() == 1 && second.receive(from).size() == 2);
+    CHECK(rig.engine->counters()->flow(flows[0]).sent_bytes == 1);
+    CHECK(rig.engine->counters()->flow(flows[1]).sent_bytes == 2);
+    // What closes one leaves the other.
+    rig.engine->close_udp(static_cast<uint32_t>(one));
+    rig.settle();
+    CHECK(second.send_to({Address::from_v4(kOther), port}, std::vector<uint8_t>{2, 2}));
+    rig.settle();
+    CHECK(rig.engine->counters()->flow(flows[1]).sent_bytes == 4);
+  });
+
+  test("a UDP listener that is closed leaves no descriptor and no application, and says which flows it served", [] {
+    for (const size_t workers : {1, 2}) {
+      LoopbackSocket application, unspliced;
+      EngineRig rig(8, workers);
+      const size_t before = open_descriptors();
+      const char* syscall = "";
+      const int listener = rig.engine->listen_udp(LoopbackSocket::loopback(AF_INET, 0), syscall);
+      const uint16_t port = rig.engine->udp_port(static_cast<uint32_t>(listener));
+      CHECK(open_descriptors() == before + workers);
+      CHECK(application.send(port, std::vector<uint8_t>{1}, 1));
+      CHECK(unspliced.send(port, std::vector<uint8_t>{1}, 1));
+      rig.settle();
+      std::vector<std::pair<uint32_t, uint32_t>> served;  // flow, application
+      for (size_t worker = 0; worker < workers; ++worker) {
+        for (const auto& [record, payload] : rig.events(worker)) {
+          const uint32_t id = rig.open(static_cast<uint16_t>(1 + served.size()), false, worker);
+          CHECK(rig.engine->splice_application(id, record.id) == 0);
+          served.emplace_back(id, record.id);
+        }
+      }
+      CHECK(served.size() == 2);
+      rig.engine->unsplice(served[1].first);  // what comes on it still goes to the application
+      rig.settle();
+      rig.engine->close_udp(static_cast<uint32_t>(listener));
+      CHECK(rig.engine->udp_port(static_cast<uint32_t>(listener)) == 0);
+      const uint32_t late = rig.open(7);
+      CHECK(rig.engine->splice_application(late, served[1].second) == -ENOENT);
+      rig.settle();
+      CHECK(open_descriptors() == before);
+      size_t told = 0;
+      for (size_t worker = 0; worker < workers; ++worker) {
+        told += count_of(rig.events(worker), EventType::kApplicationGone);
+      }
+      CHECK(told == 2);
+      rig.put(1, 1, {1, 2});
+      rig.settle();
+      CHECK(rig.dropped(DropReason::kApplicationGone) == 1);
+      for (const auto& [flow, id] : served) rig.engine->close_flow(flow);
+      rig.settle();
+    }
+  });
+}
+
+void creation_tests() {
+  test("an engine that cannot be made says which call failed and leaves no descriptor", [] {
+    const size_t before = open_descriptors();
+    rlimit saved{};
+    CHECK(::getrlimit(RLIMIT_NOFILE, &saved) == 0);
+    std::set<std::string> failed;
+    bool made = false;
+    for (rlim_t room = 0; room <= 16 && !made; ++room) {
+      int fds[2];
+      CHECK(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) == 0);
+      UniqueFd wire(fds[1]);
+      Engine::Options options;
+      options.devices.emplace_back(fds[0]);
+      options.max_flows = 1;
+      options.policy = test_policy();
+      options.wake = {[](void*) {}, nullptr};
+      const rlimit low{static_cast<rlim_t>(fds[1]) + 1 + room, saved.rlim_max};
+      CHECK(::setrlimit(RLIMIT_NOFILE, &low) == 0);
+      std::unique_ptr<Engine> engine;
+      const char* syscall = "";
+      int error = Engine::create(std::move(options), engine, syscall);
+      if (error == 0) error = engine->listen_udp(LoopbackSocket::loopback(AF_INET, 0), syscall);
+      CHECK(::setrlimit(RLIMIT_NOFILE, &saved) == 0);
+      made = error > 0;
+      if (!made) {
+        CHECK(error == -EMFILE);
+        failed.insert(syscall);
+      }
+      engine.reset();
+      wire = UniqueFd();
+      CHECK(open_descriptors() == before);
+    }
+    CHECK(made);
+    CHECK((failed == std::set<std::string>{"epoll_create1", "eventfd", "timerfd_create", "socket"}));
+  });
+
+  test("a port or an endpoint that there is no descriptor for leaves nothing half made", [] {
+    LoopbackSocket backend;
+    EngineRig rig(8, 2);
+    const uint32_t id = rig.open(1);
+    rig.settle();
+    const size_t before = open_descriptors();
+    rlimit saved{};
+    CHECK(::getrlimit(RLIMIT_NOFILE, &saved) == 0);
+    const UniqueFd next(::dup(rig.wires[0].get()));
+    for (rlim_t room = 0; room < 3; ++room) {
+      const rlimit low{static_cast<rlim_t>(next.get()) + 1 + room, saved.rlim_max};
+      CHECK(::setrlimit(RLIMIT_NOFILE, &low) == 0);
+      const char* syscall = "";
+      // A probe that is closed again, and a socket for each worker.
+      const int listener = rig.engine->listen_udp(LoopbackSocket::loopback(AF_INET, 0), syscall);
+      const int spliced = room == 0 ? rig.engine->splice_udp(id, backend.endpoint(), {}, syscall) : -EMFILE;
+      CHECK(::setrlimit(RLIMIT_NOFILE, &saved) == 0);
+      CHECK(room == 2 ? listener > 0 : listener == -EMFILE);
+      CHECK(spliced == -EMFILE);
+      CHECK(room == 2 || std::string(syscall) == "socket");
+      if (listener > 0) rig.engine->close_udp(static_cast<uint32_t>(listener));
+      rig.settle();
+      CHECK(open_descriptors() == before + 1);
+    }
+    const char* syscall = "";
+    CHECK(rig.engine->splice_udp(id, backend.endpoint(), {{1}}, syscall) == 0);
+    rig.settle();
+    uint16_t from = 0;
+    CHECK(backend.receive(from).size() == 1);
+  });
+
+  test("a device that cannot be watched is refused", [] {
+    const size_t before = open_descriptors();
+    Engine::Options options;
+    options.devices.emplace_back(::open("/proc/self/exe", O_RDONLY | O_CLOEXEC));
+    options.max_flows = 1;
+    options.policy = test_policy();
+    std::unique_ptr<Engine> engine;
+    const char* syscall = "";
+    CHECK(Engine::create(std::move(options), engine, syscall) == -EPERM);
+    CHECK(std::string(syscall) == "epoll_ctl" && !engine);
+    CHECK(open_descriptors() == before);
+  });
+}
+
 }  // namespace
 
 int main() {
+  creation_tests();
+  control_event_tests();
+  gone_application_tests();
+  listener_tests();
   end_tests();
   flood_tests();
   keepalive_tests();

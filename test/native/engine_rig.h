@@ -9,6 +9,7 @@
 #include <memory>
 #include <vector>
 
+#include "../support/policy.h"
 #include "../support/require.h"
 #include "plane/engine.h"
 #include "wire/checksum.h"
@@ -20,7 +21,7 @@ struct EngineRig {
     Bytes payload;
   };
 
-  explicit EngineRig(uint32_t max_flows = 8, size_t workers = 1, const guise::Policy& policy = {}) {
+  explicit EngineRig(uint32_t max_flows = 8, size_t workers = 1, const guise::Policy& policy = test_policy()) {
     guise::Engine::Options options;
     options.max_flows = max_flows;
     options.policy = policy;
@@ -30,7 +31,9 @@ struct EngineRig {
       options.devices.emplace_back(fds[0]);
       wires.emplace_back(fds[1]);
     }
-    engine = std::make_unique<guise::Engine>(std::move(options), [] {});
+    options.wake = {[](void*) {}, nullptr};
+    const char* syscall = "";
+    REQUIRE(guise::Engine::create(std::move(options), engine, syscall) == 0);
   }
 
   // 192.168.201.2:443 and a peer's port.
@@ -41,7 +44,7 @@ struct EngineRig {
 
   // An established flow; both sides' next number is 1. 0 when there are too many.
   uint32_t open(uint16_t port, bool javascript = false, size_t worker = 0) {
-    guise::Engine::FlowOptions options;
+    guise::Flow::Options options;
     options.tuple = tuple(port);
     options.owner = static_cast<uint16_t>(worker);
     options.send_next = options.receive_next = 1;
@@ -59,8 +62,16 @@ struct EngineRig {
     return listener < 0 ? 0 : engine->udp_port(static_cast<uint32_t>(listener));
   }
 
+  [[nodiscard]] uint64_t dropped(guise::DropReason reason) const {
+    return guise::read_counter(engine->counters()->engine().dropped[static_cast<size_t>(reason)]);
+  }
+
   // Puts a segment of the peer's on the device.
   void put(uint16_t port, uint32_t seq, const Bytes& payload, size_t worker = 0, uint8_t flags = guise::kAck) {
+    REQUIRE(try_put(port, seq, payload, worker, flags));
+  }
+  // False when the device has as many already as it takes.
+  [[nodiscard]] bool try_put(uint16_t port, uint32_t seq, const Bytes& payload, size_t worker, uint8_t flags) {
     const guise::Tuple ours = tuple(port);
     const guise::SegmentHeader header({ours.remote, ours.local});
     Bytes packet(header.size() + payload.size());
@@ -70,7 +81,7 @@ struct EngineRig {
     sum.add(packet.data() + header.ip_size(), packet.size() - header.ip_size());
     const uint16_t checksum = sum.checksum();
     std::memcpy(packet.data() + header.ip_size() + 16, &checksum, sizeof checksum);
-    REQUIRE(::send(wires[worker].get(), packet.data(), packet.size(), 0) >= 0);
+    return ::send(wires[worker].get(), packet.data(), packet.size(), 0) >= 0;
   }
 
   // Without threads: serves all that is ready.
@@ -83,15 +94,17 @@ struct EngineRig {
 
   std::vector<Event> events(size_t worker = 0) {
     const auto& queue = engine->events(worker);
-    size_t offset = 0;
-    const size_t used = queue->swap(offset);
     std::vector<Event> all;
-    for (size_t at = offset; at < offset + used; at += all.back().record.size) {
-      Event event;
-      std::memcpy(&event.record, queue->memory() + at, sizeof event.record);
-      const uint8_t* payload = queue->memory() + at + sizeof event.record + event.record.options_size;
-      event.payload.assign(payload, payload + event.record.payload_size);
-      all.push_back(std::move(event));
+    for (bool more = true; more;) {
+      const auto swapped = queue->swap();
+      more = swapped.more;
+      for (size_t at = swapped.offset; at < swapped.offset + swapped.size; at += all.back().record.size) {
+        Event event;
+        std::memcpy(&event.record, queue->memory() + at, sizeof event.record);
+        const uint8_t* payload = queue->memory() + at + sizeof event.record + event.record.options_size;
+        event.payload.assign(payload, payload + event.record.payload_size);
+        all.push_back(std::move(event));
+      }
     }
     return all;
   }

@@ -1,5 +1,6 @@
 import t from 'tap';
 import { Engine } from '../../src/native/engine.js';
+import { DATA_PLANE } from '../../src/policy.js';
 import { encodeTuple } from '../../src/wire/tuple.js';
 import { CLIENT4, SERVER4, socketpair, Wire } from '../support/device.js';
 import { build } from '../support/segment.js';
@@ -16,13 +17,7 @@ t.test('a datagram that waits while its flow ends is not given to the flow that 
       segmentation: false,
       offload: false,
       maxFlows: 1,
-      maxApplications: 1,
-      ackBytes: 1 << 20,
-      ackInterval: 200,
-      initialWindow: 1 << 16,
-      queueBytes: 1 << 20,
-      allQueuesBytes: 1 << 20,
-      sendQueueBytes: 1 << 20,
+      ...DATA_PLANE,
     },
     {
       datagram: (flow, payload) => void taken.push([flow, Buffer.from(payload).toString()]),
@@ -30,6 +25,7 @@ t.test('a datagram that waits while its flow ends is not given to the flow that 
       opening: ignore,
       application: ignore,
       attached: ignore,
+      applicationGone: ignore,
       deviceGone: ignore,
     },
   );
@@ -39,7 +35,7 @@ t.test('a datagram that waits while its flow ends is not given to the flow that 
     receiveNext: 1,
     maxPayload: 1460,
     push: false,
-    guard: false,
+    limitInitialWindow: false,
   };
   const open = (port: number): number => {
     const flow = engine.openFlow(encodeTuple({ address: SERVER4, port: 443 }, { address: CLIENT4, port }), options);

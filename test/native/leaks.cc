@@ -2,7 +2,6 @@
 // AddressSanitizer, which knows what is allocated, and LeakSanitizer.
 #include <poll.h>
 
-#include <numeric>
 #include <set>
 
 #include "../support/loopback.h"
@@ -18,7 +17,7 @@ namespace {
 
 constexpr size_t kRounds = 10;
 constexpr size_t kFlowsPerRound = 10'000;
-// Of so many flows at a time a third each is spliced to a peer, spliced to an endpoint, and read by JavaScript.
+// Flows at a time: a third each is spliced to a peer, spliced to an endpoint, and read by JavaScript.
 constexpr size_t kThird = 40;
 constexpr size_t kCrowd = 3 * kThird;
 constexpr size_t kWorkers = 2;
@@ -28,8 +27,8 @@ constexpr size_t kTolerance = 32 << 10;
 const std::vector<uint8_t> kPayload(100, 0x5a);
 
 Policy impatient() {
-  Policy policy;
-  policy.ack_interval_ms = 1;
+  Policy policy = test_policy();
+  policy.ack_interval = 1;
   return policy;
 }
 
@@ -37,10 +36,11 @@ class Crowd {
  public:
   Crowd() {
     listening_ = rig_.listen_udp();
-    rig_.engine->start();
+    const char* syscall = "";
+    REQUIRE(rig_.engine->start(syscall) == 0);
   }
 
-  // Opens so many flows, sends datagrams both ways on each, and closes them. False when something did not arrive.
+  // Opens kCrowd flows, sends datagrams both ways on each, and closes them. False when something did not arrive.
   bool come_and_go() {
     peers_.clear();
     answered_.clear();
@@ -81,8 +81,9 @@ class Crowd {
   }
 
   [[nodiscard]] uint64_t dropped() const {
-    const auto& dropped = rig_.engine->counters()->engine().dropped;
-    return std::accumulate(std::begin(dropped), std::end(dropped), uint64_t{0});
+    uint64_t all = 0;
+    for (uint64_t& reason : rig_.engine->counters()->engine().dropped) all += read_counter(reason);
+    return all;
   }
 
  private:

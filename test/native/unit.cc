@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "../support/policy.h"
 #include "check.h"
 #include "io/packet_device.h"
 #include "io/segment_run.h"
@@ -51,9 +52,8 @@ Bytes whole(const Tuple& tuple, uint32_t seq, uint32_t ack, uint8_t flags, const
   int fds[2];
   CHECK(::socketpair(AF_UNIX, SOCK_SEQPACKET, 0, fds) == 0);
   UniqueFd other(fds[1]);
-  const CounterSlab counters(1);
-  PacketDevice device(UniqueFd(fds[0]), false, false, counters);
-  CHECK(device.write_segment(SegmentHeader(tuple), seq, ack, flags, options, payload) == 0);
+  PacketDevice device(UniqueFd(fds[0]), false, false);
+  CHECK(device.write_segment(SegmentHeader(tuple), seq, ack, flags, options, payload).error == 0);
   Bytes packet(65536);
   packet.resize(static_cast<size_t>(::recv(other.get(), packet.data(), packet.size(), 0)));
   return packet;
@@ -121,7 +121,7 @@ void codec_tests() {
         const auto seq = static_cast<uint32_t>(random_source());
         const Bytes packet = whole(tuple, seq, 7, kAck | kPsh, options, payload);
         SegmentView view;
-        CHECK(parse_segment(packet, nullptr, view) == DropReason::kNone);
+        CHECK(parse_segment(packet, nullptr, view) == ParseError::kNone);
         CHECK((view.tuple == Tuple{tuple.remote, tuple.local}));
         CHECK(view.seq == seq && view.ack == 7 && view.flags == (kAck | kPsh));
         CHECK(Bytes(view.payload.begin(), view.payload.end()) == payload);
@@ -136,7 +136,7 @@ void codec_tests() {
       Bytes bad = good;
       bad[bit / 8] ^= static_cast<uint8_t>(1 << bit % 8);
       SegmentView view;
-      CHECK(parse_segment(bad, nullptr, view) != DropReason::kNone);
+      CHECK(parse_segment(bad, nullptr, view) != ParseError::kNone);
     }
   });
 
@@ -150,29 +150,29 @@ void codec_tests() {
     write16(&with_options[2], static_cast<uint16_t>(with_options.size()));
     with_options[10] = with_options[11] = 0;
     write16(&with_options[10], naive_checksum(Bytes(with_options.begin(), with_options.begin() + 24)));
-    CHECK(parse_segment(with_options, nullptr, view) == DropReason::kNone);
+    CHECK(parse_segment(with_options, nullptr, view) == ParseError::kNone);
     CHECK(view.payload.size() == 5);
 
     Bytes fragment = plain;
     fragment[6] = 0x20;
-    CHECK(parse_segment(fragment, nullptr, view) == DropReason::kFragment);
+    CHECK(parse_segment(fragment, nullptr, view) == ParseError::kFragment);
     Bytes udp = plain;
     udp[9] = 17;
-    CHECK(parse_segment(udp, nullptr, view) == DropReason::kNotTcp);
-    CHECK(parse_segment(Bytes{0x20}, nullptr, view) == DropReason::kNotIp);
-    CHECK(parse_segment({}, nullptr, view) == DropReason::kTruncated);
+    CHECK(parse_segment(udp, nullptr, view) == ParseError::kNotTcp);
+    CHECK(parse_segment(Bytes{0x20}, nullptr, view) == ParseError::kNotIp);
+    CHECK(parse_segment({}, nullptr, view) == ParseError::kTruncated);
 
     Bytes six = whole({v6(0xfc, 1, 1), v6(0xfd, 2, 2)}, 1, 2, kAck, {}, hello);
     six.insert(six.begin() + 40, {6, 0, 1, 4, 0, 0, 0, 0});  // hop-by-hop with a PadN
     six[6] = 0;
     write16(&six[4], static_cast<uint16_t>(six.size() - 40));
-    CHECK(parse_segment(six, nullptr, view) == DropReason::kNone);
+    CHECK(parse_segment(six, nullptr, view) == ParseError::kNone);
     CHECK(view.payload.size() == 5);
     six[6] = 44;
-    CHECK(parse_segment(six, nullptr, view) == DropReason::kFragment);
+    CHECK(parse_segment(six, nullptr, view) == ParseError::kFragment);
     six[6] = 60;
     six[41] = 200;  // longer than the packet
-    CHECK(parse_segment(six, nullptr, view) == DropReason::kTruncated);
+    CHECK(parse_segment(six, nullptr, view) == ParseError::kTruncated);
   });
 
   test("an IPv6 packet with an IPv4-mapped address is refused: it is not of the IPv4 flow", [&] {
@@ -184,7 +184,7 @@ void codec_tests() {
       VirtioNetHeader offload;
       offload.flags = VirtioNetHeader::kDataValid;
       SegmentView view;
-      CHECK(parse_segment(packet, &offload, view) == DropReason::kBadHeader);
+      CHECK(parse_segment(packet, &offload, view) == ParseError::kBadHeader);
     }
   });
 
@@ -197,13 +197,13 @@ void codec_tests() {
     offload.gso_size = 1400;
     offload.header_length = 9999;
     SegmentView view;
-    CHECK(parse_segment(packet, &offload, view) == DropReason::kNone);
+    CHECK(parse_segment(packet, &offload, view) == ParseError::kNone);
     CHECK(view.segment_size == 1400);
     offload.flags = 0;
-    CHECK(parse_segment(packet, &offload, view) == DropReason::kBadChecksum);
+    CHECK(parse_segment(packet, &offload, view) == ParseError::kBadChecksum);
     offload = {};
     packet[45] ^= 1;
-    CHECK(parse_segment(packet, &offload, view) == DropReason::kNone);
+    CHECK(parse_segment(packet, &offload, view) == ParseError::kNone);
     CHECK(view.segment_size == 3000);
   });
 
@@ -220,7 +220,7 @@ void codec_tests() {
       offload.gso_size = static_cast<uint16_t>(random_source());
       const Bytes exact(packet.begin(), packet.end());  // so that ASan sees the end
       SegmentView view;
-      if (parse_segment(exact, &offload, view) != DropReason::kNone) continue;
+      if (parse_segment(exact, &offload, view) != ParseError::kNone) continue;
       CHECK(view.payload.data() + view.payload.size() <= exact.data() + exact.size());
       CHECK(view.payload.empty() || view.segment_size > 0);
     }
@@ -306,13 +306,12 @@ void device_tests() {
     int fds[2];
     CHECK(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, fds) == 0);
     UniqueFd other(fds[1]);
-    const CounterSlab counters(1);
-    PacketDevice device(UniqueFd(fds[0]), false, false, counters);
+    PacketDevice device(UniqueFd(fds[0]), false, false);
     const Tuple tuple{v4(10, 0, 0, 1, 1), v4(10, 0, 0, 2, 2)};
     SegmentRun run(64, 65000);
     const Bytes data = random_bytes(1001 * 3 + 5);
     CHECK(run.add(data.data(), data.size(), 1001) == data.size());
-    CHECK(device.write_run(SegmentHeader(tuple), 0xfffffff0, 9, true, run) == 0);
+    CHECK(device.write_run(SegmentHeader(tuple), 0xfffffff0, 9, true, run).error == 0);
     Bytes joined;
     for (int i = 0; i < 4; ++i) {
       Bytes packet(2000);
@@ -320,7 +319,7 @@ void device_tests() {
       CHECK(got > 0);
       packet.resize(static_cast<size_t>(got));
       SegmentView view;
-      CHECK(parse_segment(packet, nullptr, view) == DropReason::kNone);
+      CHECK(parse_segment(packet, nullptr, view) == ParseError::kNone);
       CHECK(view.seq == 0xfffffff0 + static_cast<uint32_t>(joined.size()));
       CHECK(view.flags == (i == 3 ? kAck | kPsh : kAck));
       joined.insert(joined.end(), view.payload.begin(), view.payload.end());
@@ -332,18 +331,16 @@ void device_tests() {
     sigset_t none;
     sigemptyset(&none);
     // A signalfd answers every write with EINVAL, as the TUN of Linux 6.6.44 does for super-segments.
-    const CounterSlab counters(1);
-    PacketDevice device(UniqueFd(::signalfd(-1, &none, SFD_CLOEXEC)), true, true, counters);
+    PacketDevice device(UniqueFd(::signalfd(-1, &none, SFD_CLOEXEC)), true, true);
     const Tuple tuple{v4(10, 0, 0, 1, 1), v4(10, 0, 0, 2, 2)};
     const Bytes data = random_bytes(3000);
-    for (const uint64_t writes : {1 + 3, 1 + 3 + 3}) {
+    for (const bool first : {true, false}) {
       SegmentRun run(64, 65000);
       CHECK(run.add(data.data(), data.size(), 1000) == data.size());
-      CHECK(device.write_run(SegmentHeader(tuple), 1, 1, false, run) == -EINVAL);
-      CHECK(counters.engine().device_writes == writes);
-      CHECK(counters.engine().segmentation_fallbacks == 1);
+      const Written written = device.write_run(SegmentHeader(tuple), 1, 1, false, run);
+      CHECK(written.error == -EINVAL && written.refused == 3);
+      CHECK(written.writes == (first ? 4 : 3) && written.fell_back == first);
     }
-    CHECK(counters.engine().dropped[static_cast<size_t>(DropReason::kDeviceRefused)] == 6);
   });
 }
 
@@ -359,14 +356,17 @@ SegmentView segment_of(uint8_t flags, uint32_t seq, uint32_t ack, std::span<cons
 
 void verdict_tests() {
   // Near the wrap of both numbers.
+  const Policy policy = test_policy();
+  const Windows windows{policy.late_window, policy.fin_window, policy.fin_late_window};
   const FlowNumbers numbers{.send_next = 100, .receive_next = 0xfffffff0, .peer_ack = 50};
   const Bytes data(10);
   const auto verdict = [&](uint8_t flags, int64_t seq_offset, int64_t ack_offset, bool with_data = false) {
     return judge(segment_of(flags, static_cast<uint32_t>(numbers.receive_next + seq_offset),
                             static_cast<uint32_t>(numbers.send_next + ack_offset), with_data ? data : Bytes{}),
-                 numbers);
+                 numbers, windows);
   };
-  constexpr int64_t kWindow = kReceiveWindow, kLate = kLateWindow, kFinLate = kFinLateWindow;
+  constexpr int64_t kWindow = kReceiveWindow;
+  const int64_t kLate = windows.late, kFinAhead = windows.fin, kFinLate = windows.fin_late;
   constexpr int64_t kPeerAck = -50;
 
   test("only a RST with the next number resets; one in the window is challenged, others are dropped", [&] {
@@ -407,7 +407,7 @@ void verdict_tests() {
   test("a FIN ends also when what came before it is lost, and when it comes again", [&] {
     CHECK(verdict(kFin | kAck, 0, 0) == Verdict::kFinished);
     CHECK(verdict(kFin | kAck, 5000, kPeerAck - kFinLate) == Verdict::kFinished);
-    CHECK(verdict(kFin | kAck, kFinWindow, 0) == Verdict::kChallenge);
+    CHECK(verdict(kFin | kAck, kFinAhead, 0) == Verdict::kChallenge);
     CHECK(verdict(kFin | kAck, 0, kPeerAck - kFinLate - 1) == Verdict::kChallenge);
     CHECK(verdict(kFin | kAck, -1, 0) == Verdict::kFinished);
     CHECK(verdict(kFin | kAck, -11, 0, true) == Verdict::kFinished);
@@ -418,9 +418,9 @@ void verdict_tests() {
     int delivered = 0, ended = 0;
     for (int i = 0; i < 100'000; ++i) {
       const auto seq = static_cast<uint32_t>(random_source()), ack = static_cast<uint32_t>(random_source());
-      delivered += judge(segment_of(kAck, seq, ack, data), numbers) == Verdict::kDeliver;
-      ended += judge(segment_of(kRst, seq, ack), numbers) == Verdict::kReset;
-      ended += judge(segment_of(kFin | kAck, seq, ack), numbers) == Verdict::kFinished;
+      delivered += judge(segment_of(kAck, seq, ack, data), numbers, windows) == Verdict::kDeliver;
+      ended += judge(segment_of(kRst, seq, ack), numbers, windows) == Verdict::kReset;
+      ended += judge(segment_of(kFin | kAck, seq, ack), numbers, windows) == Verdict::kFinished;
     }
     CHECK(delivered < 1200);
     CHECK(ended <= 1);
@@ -428,7 +428,7 @@ void verdict_tests() {
 }
 
 void cookie_tests() {
-  const SynCookies cookies({1, 2});
+  const SynCookies cookies({1, 2}, 32);
   const Tuple tuple{v4(10, 0, 0, 1, 443), v4(10, 0, 0, 2, 50000)};
 
   test("a cookie is good for its tuple and kind, for 32 to 64 s", [&] {
@@ -446,7 +446,7 @@ void cookie_tests() {
   test("cookies differ by every field of the tuple, by time and by key", [&] {
     const uint32_t isn = cookies.make(tuple, SynKind::kGuise, 0);
     CHECK(cookies.make(tuple, SynKind::kGuise, 32) != isn);
-    CHECK(SynCookies({1, 3}).make(tuple, SynKind::kGuise, 0) != isn);
+    CHECK(SynCookies({1, 3}, 32).make(tuple, SynKind::kGuise, 0) != isn);
     for (const Tuple& other :
          {Tuple{v4(10, 0, 0, 3, 443), tuple.remote}, Tuple{v4(10, 0, 0, 1, 444), tuple.remote},
           Tuple{tuple.local, v4(10, 0, 0, 3, 50000)}, Tuple{tuple.local, v4(10, 0, 0, 2, 50001)}}) {
@@ -456,7 +456,7 @@ void cookie_tests() {
 }
 
 void token_tests() {
-  test("a bucket gives so many tokens at once, and then so many a second", [] {
+  test("a bucket gives its tokens of a second at once, and then at that rate", [] {
     TokenBucket bucket(100);
     const uint64_t now = coarse_milliseconds();
     const auto take_all = [&](uint64_t at) {

@@ -70,6 +70,16 @@ class LoopbackSocket {
     return ::sendmsg(fd_.get(), &message, 0) >= 0;
   }
 
+  // Sends one datagram to an IPv4 endpoint. False when the kernel refuses.
+  [[nodiscard]] bool send_to(const guise::Endpoint& to, std::span<const uint8_t> bytes) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(to.port);
+    std::memcpy(&address.sin_addr, to.address.v4(), 4);
+    return ::sendto(fd_.get(), bytes.data(), bytes.size(), 0, reinterpret_cast<sockaddr*>(&address), sizeof address) >=
+           0;
+  }
+
   // The next datagram, or null data; `from` is the port that it came from. Valid until the next call.
   std::span<const uint8_t> receive(uint16_t& from) {
     Address address;

@@ -1,0 +1,269 @@
+#include "binding/engine_object.h"
+
+#include <cerrno>
+#include <set>
+
+#include "binding/arguments.h"
+#include "binding/policy.h"
+
+namespace guise {
+namespace {
+
+using namespace arguments;
+
+constexpr size_t kMostWorkers = 64;
+constexpr uint32_t kMostFlows = 1 << 24;
+
+// An ArrayBuffer over memory that lives as long as `owner`.
+template <typename T>
+Napi::Value view_of(Napi::Env env, void* data, size_t size, std::shared_ptr<T> owner) {
+  auto* keep = new std::shared_ptr<T>(std::move(owner));
+  return Napi::ArrayBuffer::New(env, data, size, [keep](Napi::Env, void*) { delete keep; });
+}
+
+std::vector<UniqueFd> devices_of(const Napi::Value& value) {
+  const Napi::Array array = list(value, "devices", 1, kMostWorkers);
+  std::set<int> taken;
+  std::vector<int> fds;
+  for (uint32_t i = 0; i < array.Length(); ++i) {
+    const auto fd = static_cast<int>(whole_number(array.Get(i), "a descriptor", 0, INT32_MAX));
+    if (!taken.insert(fd).second) {
+      refuse<Napi::RangeError>(value.Env(), "a descriptor", std::to_string(fd) + " twice", "each once");
+    }
+    fds.push_back(fd);
+  }
+  std::vector<UniqueFd> devices;
+  for (const int fd : fds) devices.emplace_back(fd);
+  return devices;
+}
+
+uint32_t id_of(const Napi::Value& value, const char* name) { return whole_number(value, name, 1, kAny32); }
+
+uint32_t worker_of(const Napi::Value& value, const Engine& engine) {
+  return whole_number(value, "worker", 0, static_cast<uint32_t>(engine.workers()) - 1);
+}
+
+}  // namespace
+
+Napi::Function EngineObject::Define(Napi::Env env) {
+  return DefineClass(env, "Engine",
+                     {
+                         InstanceMethod<&EngineObject::Open>("open"),
+                         InstanceMethod<&EngineObject::Counters>("counters"),
+                         InstanceMethod<&EngineObject::Events>("events"),
+                         InstanceMethod<&EngineObject::SwapEvents>("swapEvents"),
+                         InstanceMethod<&EngineObject::ListenUdp>("listenUdp"),
+                         InstanceMethod<&EngineObject::UdpPort>("udpPort"),
+                         InstanceMethod<&EngineObject::CloseUdp>("closeUdp"),
+                         InstanceMethod<&EngineObject::ReadFlow>("readFlow"),
+                         InstanceMethod<&EngineObject::Listen>("listen"),
+                         InstanceMethod<&EngineObject::Unlisten>("unlisten"),
+                         InstanceMethod<&EngineObject::CountDrop>("countDrop"),
+                         InstanceMethod<&EngineObject::OpenFlow>("openFlow"),
+                         InstanceMethod<&EngineObject::CloseFlow>("closeFlow"),
+                         InstanceMethod<&EngineObject::SpliceApplication>("spliceApplication"),
+                         InstanceMethod<&EngineObject::Unsplice>("unsplice"),
+                         InstanceMethod<&EngineObject::SpliceUdp>("spliceUdp"),
+                         InstanceMethod<&EngineObject::ForgetApplication>("forgetApplication"),
+                         InstanceMethod<&EngineObject::SendSegment>("sendSegment"),
+                         InstanceMethod<&EngineObject::SendControl>("sendControl"),
+                         InstanceMethod<&EngineObject::SendDatagrams>("sendDatagrams"),
+                         InstanceMethod<&EngineObject::Close>("close"),
+                         InstanceAccessor<&EngineObject::LastSyscall>("lastSyscall"),
+                     });
+}
+
+// Node makes a deprecation warning of an exception that leaves this, and goes on (src/node_api.cc,
+// CallbackIntoModule): hand it to 'uncaughtException' instead.
+void EngineObject::CallWake(Napi::Env env, Napi::Function callback, std::nullptr_t*, std::nullptr_t*) {
+  if (env == nullptr) return;
+  try {
+    callback.Call({});
+  } catch (const Napi::Error& error) {
+    napi_fatal_exception(env, error.Value());
+  }
+}
+
+void EngineObject::Shut() {
+  if (!engine_) return;
+  engine_.reset();
+  wake_.Release();
+}
+
+template <typename Call>
+Napi::Value EngineObject::With(const Napi::CallbackInfo& info, Call call) {
+  if (!engine_) return Napi::Number::New(info.Env(), -EBADF);
+  if constexpr (std::is_convertible_v<decltype(call(*engine_)), Napi::Value>) {
+    return call(*engine_);
+  } else if constexpr (std::is_void_v<decltype(call(*engine_))>) {
+    call(*engine_);
+    return Napi::Number::New(info.Env(), 0);
+  } else {
+    return Napi::Number::New(info.Env(), call(*engine_));
+  }
+}
+
+// (options, wake): the descriptors in options.devices are the engine's from here on, also when it cannot be opened.
+Napi::Value EngineObject::Open(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const Napi::Object object = arguments::object(info[0], "options");
+  const Napi::Function wake = function(info[1], "wake");
+  if (engine_) return Napi::Number::New(env, -EALREADY);
+  Engine::Options options;
+  options.devices = devices_of(object.Get("devices"));
+  options.virtio_header = boolean(object.Get("virtioHeader"), "virtioHeader");
+  options.segmentation = boolean(object.Get("segmentation"), "segmentation");
+  options.udp_offload = boolean(object.Get("offload"), "offload");
+  options.max_flows = whole_number(object.Get("maxFlows"), "maxFlows", 1, kMostFlows);
+  options.policy = policy_of(object);
+  options.wake = {[](void* function) { static_cast<WakeFunction*>(function)->NonBlockingCall(); }, &wake_};
+  wake_ = WakeFunction::New(env, wake, "guise", 0, 1);
+  std::unique_ptr<Engine> engine;
+  int error = Engine::create(std::move(options), engine, last_syscall_);
+  if (error == 0) error = engine->start(last_syscall_);
+  if (error == 0) {
+    engine_ = std::move(engine);
+  } else {
+    engine.reset();
+    wake_.Release();
+  }
+  return Napi::Number::New(env, error);
+}
+
+Napi::Value EngineObject::Counters(const Napi::CallbackInfo& info) {
+  return With(info, [&](Engine& engine) {
+    const auto& slab = engine.counters();
+    return view_of(info.Env(), slab->data(), slab->size(), slab);
+  });
+}
+
+Napi::Value EngineObject::Events(const Napi::CallbackInfo& info) {
+  return With(info, [&](Engine& engine) {
+    const auto& queue = engine.events(worker_of(info[0], engine));
+    return view_of(info.Env(), queue->memory(), queue->memory_size(), queue);
+  });
+}
+
+// (worker, out: Uint32Array[2]): the bytes that wait; in out[0] where they begin, in out[1] whether more wait already.
+Napi::Value EngineObject::SwapEvents(const Napi::CallbackInfo& info) {
+  return With(info, [&](Engine& engine) {
+    const uint32_t worker = worker_of(info[0], engine);
+    auto out = typed_array<Napi::Uint32Array>(info[1], "out", napi_uint32_array, "a Uint32Array of 2");
+    if (out.ElementLength() < 2) refuse<Napi::RangeError>(info.Env(), "out", "too short", "a Uint32Array of 2");
+    const EventQueue::Swapped swapped = engine.events(worker)->swap();
+    out[0] = static_cast<uint32_t>(swapped.offset);
+    out[1] = swapped.more;
+    return static_cast<int>(swapped.size);
+  });
+}
+
+// (address, port or 0 for a free one)
+Napi::Value EngineObject::ListenUdp(const Napi::CallbackInfo& info) {
+  return With(info, [&](Engine& engine) { return engine.listen_udp(endpoint(info[0], info[1], 0), last_syscall_); });
+}
+
+Napi::Value EngineObject::UdpPort(const Napi::CallbackInfo& info) {
+  return With(info, [&](Engine& engine) { return engine.udp_port(id_of(info[0], "listener")); });
+}
+
+Napi::Value EngineObject::CloseUdp(const Napi::CallbackInfo& info) {
+  return With(info, [&](Engine& engine) { engine.close_udp(id_of(info[0], "listener")); });
+}
+
+Napi::Value EngineObject::ReadFlow(const Napi::CallbackInfo& info) {
+  return With(info, [&](Engine& engine) { engine.read_flow(id_of(info[0], "flow")); });
+}
+
+// (port, options of a SYN-ACK to guise's SYNs over IPv4, over IPv6, to phantun's)
+Napi::Value EngineObject::Listen(const Napi::CallbackInfo& info) {
+  return With(info, [&](Engine& engine) {
+    const SynAckOptions options{.guise4 = tcp_options(info[1], "guise4"),
+                                .guise6 = tcp_options(info[2], "guise6"),
+                                .phantun = tcp_options(info[3], "phantun")};
+    engine.listen(port(info[0], "port", 1), options);
+  });
+}
+
+Napi::Value EngineObject::Unlisten(const Napi::CallbackInfo& info) {
+  return With(info, [&](Engine& engine) { engine.unlisten(port(info[0], "port", 1)); });
+}
+
+Napi::Value EngineObject::CountDrop(const Napi::CallbackInfo& info) {
+  return With(info, [&](Engine& engine) {
+    const uint32_t reason = whole_number(info[0], "reason", 0, kDropReasonNames.size() - 1);
+    engine.counters()->drop(static_cast<DropReason>(reason));
+  });
+}
+
+Napi::Value EngineObject::OpenFlow(const Napi::CallbackInfo& info) {
+  return With(info, [&](Engine& engine) {
+    const Napi::Object object = arguments::object(info[1], "options");
+    Flow::Options options;
+    options.tuple = tuple(info[0]);
+    options.owner = static_cast<uint16_t>(worker_of(object.Get("worker"), engine));
+    options.send_next = whole_number(object.Get("sendNext"), "sendNext", 0, kAny32);
+    options.receive_next = whole_number(object.Get("receiveNext"), "receiveNext", 0, kAny32);
+    options.max_payload = whole_number(object.Get("maxPayload"), "maxPayload", 1, kMaxPacket);
+    options.push = boolean(object.Get("push"), "push");
+    options.limit_initial_window = boolean(object.Get("limitInitialWindow"), "limitInitialWindow");
+    return engine.open_flow(options);
+  });
+}
+
+Napi::Value EngineObject::CloseFlow(const Napi::CallbackInfo& info) {
+  return With(info, [&](Engine& engine) { engine.close_flow(id_of(info[0], "flow")); });
+}
+
+Napi::Value EngineObject::SpliceApplication(const Napi::CallbackInfo& info) {
+  return With(info, [&](Engine& engine) {
+    last_syscall_ = "splice";
+    return engine.splice_application(id_of(info[0], "flow"), id_of(info[1], "application"));
+  });
+}
+
+Napi::Value EngineObject::Unsplice(const Napi::CallbackInfo& info) {
+  return With(info, [&](Engine& engine) { engine.unsplice(id_of(info[0], "flow")); });
+}
+
+// (flow, address, port, datagrams that go first)
+Napi::Value EngineObject::SpliceUdp(const Napi::CallbackInfo& info) {
+  return With(info, [&](Engine& engine) {
+    return engine.splice_udp(id_of(info[0], "flow"), endpoint(info[1], info[2], 1), datagrams(info[3]), last_syscall_);
+  });
+}
+
+Napi::Value EngineObject::ForgetApplication(const Napi::CallbackInfo& info) {
+  return With(info, [&](Engine& engine) { engine.forget_application(id_of(info[0], "application")); });
+}
+
+// (worker, tuple, seq, ack, flags, options)
+Napi::Value EngineObject::SendSegment(const Napi::CallbackInfo& info) {
+  return With(info, [&](Engine& engine) {
+    engine.send_segment(worker_of(info[0], engine), tuple(info[1]), whole_number(info[2], "seq", 0, kAny32),
+                        whole_number(info[3], "ack", 0, kAny32),
+                        static_cast<uint8_t>(whole_number(info[4], "flags", 0, UINT8_MAX)),
+                        tcp_options(info[5], "options"));
+  });
+}
+
+// (flow, flags, receiveNext or undefined to leave it)
+Napi::Value EngineObject::SendControl(const Napi::CallbackInfo& info) {
+  return With(info, [&](Engine& engine) {
+    const int64_t receive_next =
+        info[2].IsUndefined() ? int64_t{-1} : int64_t{whole_number(info[2], "receiveNext", 0, kAny32)};
+    engine.send_control(id_of(info[0], "flow"), static_cast<uint8_t>(whole_number(info[1], "flags", 0, UINT8_MAX)),
+                        receive_next);
+  });
+}
+
+Napi::Value EngineObject::SendDatagrams(const Napi::CallbackInfo& info) {
+  return With(info, [&](Engine& engine) { engine.send_datagrams(id_of(info[0], "flow"), datagrams(info[1])); });
+}
+
+void EngineObject::Close(const Napi::CallbackInfo&) { Shut(); }
+
+Napi::Value EngineObject::LastSyscall(const Napi::CallbackInfo& info) {
+  return Napi::String::New(info.Env(), last_syscall_);
+}
+
+}  // namespace guise

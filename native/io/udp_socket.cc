@@ -1,0 +1,275 @@
+#include "io/udp_socket.h"
+
+#include <netinet/udp.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+namespace guise {
+namespace {
+
+int family_of(const Endpoint& endpoint) { return endpoint.address.is_v4() ? AF_INET : AF_INET6; }
+
+socklen_t to_sockaddr(const Endpoint& endpoint, int family, sockaddr_storage& out) {
+  if (family == AF_INET) {
+    auto& v4 = reinterpret_cast<sockaddr_in&>(out);
+    v4.sin_family = AF_INET;
+    v4.sin_port = htons(endpoint.port);
+    std::memcpy(&v4.sin_addr, endpoint.address.v4(), 4);
+    return sizeof v4;
+  }
+  auto& v6 = reinterpret_cast<sockaddr_in6&>(out);
+  v6.sin6_family = AF_INET6;
+  v6.sin6_port = htons(endpoint.port);
+  std::memcpy(&v6.sin6_addr, endpoint.address.bytes.data(), 16);
+  return sizeof v6;
+}
+
+void set(int fd, int level, int option, int value) { (void)::setsockopt(fd, level, option, &value, sizeof value); }
+
+Endpoint to_endpoint(const sockaddr_storage& address) {
+  if (address.ss_family == AF_INET) {
+    const auto& v4 = reinterpret_cast<const sockaddr_in&>(address);
+    return {Address::from_v4(reinterpret_cast<const uint8_t*>(&v4.sin_addr)), ntohs(v4.sin_port)};
+  }
+  const auto& v6 = reinterpret_cast<const sockaddr_in6&>(address);
+  return {Address::from_v6(v6.sin6_addr.s6_addr), ntohs(v6.sin6_port)};
+}
+
+// Calls `take` with each control message; stops when it returns true.
+template <typename Take>
+void each_control_message(const msghdr& message, Take take) {
+  for (cmsghdr* header = CMSG_FIRSTHDR(&message); header; header = CMSG_NXTHDR(const_cast<msghdr*>(&message), header)) {
+    if (take(*header)) return;
+  }
+}
+
+template <typename T>
+T data_of(const cmsghdr& header) {
+  T data;
+  std::memcpy(&data, CMSG_DATA(&header), sizeof data);
+  return data;
+}
+
+int open_socket(const Endpoint& endpoint, const UdpSocket::Options& options, UniqueFd& out, const char*& syscall) {
+  const int family = family_of(endpoint);
+  UniqueFd fd(::socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  syscall = "socket";
+  if (fd.get() < 0) return -errno;
+  // FORCE goes beyond net.core.?mem_max and needs CAP_NET_ADMIN; without it the sysctl's limit is taken.
+  for (const auto& [forced, plain] : {std::pair{SO_RCVBUFFORCE, SO_RCVBUF}, {SO_SNDBUFFORCE, SO_SNDBUF}}) {
+    const auto size = static_cast<int>(options.buffer_bytes);
+    if (::setsockopt(fd.get(), SOL_SOCKET, forced, &size, sizeof size) < 0) set(fd.get(), SOL_SOCKET, plain, size);
+  }
+  // A datagram larger than the link is fragmented here, not refused: the tunnel's MTU is the other side's matter.
+  if (family == AF_INET) set(fd.get(), IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT);
+  if (options.offload) set(fd.get(), SOL_UDP, UDP_GRO, 1);
+  out = std::move(fd);
+  return 0;
+}
+
+}  // namespace
+
+UdpTarget::UdpTarget(const Tuple& ends, int family) {
+  sockaddr_storage storage{};
+  address_size = to_sockaddr(ends.remote, family, storage);
+  std::memcpy(address, &storage, address_size);
+  auto* header = reinterpret_cast<cmsghdr*>(source);
+  if (family == AF_INET) {
+    in_pktinfo info{};
+    std::memcpy(&info.ipi_spec_dst, ends.local.address.v4(), 4);
+    header->cmsg_level = IPPROTO_IP;
+    header->cmsg_type = IP_PKTINFO;
+    header->cmsg_len = CMSG_LEN(sizeof info);
+    std::memcpy(CMSG_DATA(header), &info, sizeof info);
+    source_size = CMSG_SPACE(sizeof info);
+  } else {
+    in6_pktinfo info{};
+    std::memcpy(&info.ipi6_addr, ends.local.address.bytes.data(), 16);
+    header->cmsg_level = IPPROTO_IPV6;
+    header->cmsg_type = IPV6_PKTINFO;
+    header->cmsg_len = CMSG_LEN(sizeof info);
+    std::memcpy(CMSG_DATA(header), &info, sizeof info);
+    source_size = CMSG_SPACE(sizeof info);
+  }
+}
+
+UdpBatch::UdpBatch(size_t most, size_t most_large)
+    : most_(most),
+      most_large_(std::min(most, most_large)),
+      buffers_(new uint8_t[most * kMessageSize]),
+      control_(most),
+      sources_(most),
+      vectors_(most),
+      messages_(most) {
+  for (size_t i = 0; i < most; ++i) {
+    vectors_[i] = {&buffers_[i * kMessageSize], kMessageSize};
+    messages_[i].msg_hdr.msg_iov = &vectors_[i];
+    messages_[i].msg_hdr.msg_iovlen = 1;
+  }
+}
+
+// The kernel has written into what describes the messages.
+void UdpBatch::prepare() {
+  for (size_t i = 0; i < next_; ++i) {
+    messages_[i].msg_hdr.msg_name = &sources_[i];
+    messages_[i].msg_hdr.msg_namelen = sizeof sources_[i];
+    messages_[i].msg_hdr.msg_control = control_[i].bytes;
+    messages_[i].msg_hdr.msg_controllen = kControlSize;
+  }
+}
+
+size_t UdpBatch::segment_size(size_t message) const {
+  const size_t whole = messages_[message].msg_len;
+  size_t size = whole;
+  each_control_message(messages_[message].msg_hdr, [&](const cmsghdr& header) {
+    if (header.cmsg_level != SOL_UDP || header.cmsg_type != UDP_GRO) return false;
+    const auto merged = data_of<int>(header);
+    if (merged > 0 && static_cast<size_t>(merged) < whole) size = static_cast<size_t>(merged);
+    return true;
+  });
+  return size;
+}
+
+Endpoint UdpBatch::source(size_t message) const { return to_endpoint(sources_[message]); }
+
+Address UdpBatch::destination(size_t message) const {
+  Address address;
+  each_control_message(messages_[message].msg_hdr, [&](const cmsghdr& header) {
+    if (header.cmsg_level == IPPROTO_IP && header.cmsg_type == IP_PKTINFO) {
+      const auto info = data_of<in_pktinfo>(header);
+      address = Address::from_v4(reinterpret_cast<const uint8_t*>(&info.ipi_addr));
+      return true;
+    }
+    if (header.cmsg_level == IPPROTO_IPV6 && header.cmsg_type == IPV6_PKTINFO) {
+      const auto info = data_of<in6_pktinfo>(header);
+      address = Address::from_v6(info.ipi6_addr.s6_addr);
+      return true;
+    }
+    return false;
+  });
+  return address;
+}
+
+size_t UdpSocket::receive(UdpBatch& batch) {
+  batch.prepare();
+  const int received =
+      ::recvmmsg(fd_.get(), batch.messages_.data(), static_cast<unsigned>(batch.next_), MSG_DONTWAIT, nullptr);
+  if (received <= 0) return 0;
+  const auto messages = static_cast<size_t>(received);
+  size_t total = 0;
+  for (size_t i = 0; i < messages; ++i) total += batch.messages_[i].msg_len;
+  batch.next_ = total / messages > UdpBatch::kLargeMessage ? batch.most_large_ : batch.most_;
+  return messages;
+}
+
+int UdpSocket::bind(const Endpoint& local, const Options& options, UniqueFd& out, const char*& syscall) {
+  UniqueFd fd;
+  const int error = open_socket(local, options, fd, syscall);
+  if (error) return error;
+  if (options.shared) set(fd.get(), SOL_SOCKET, SO_REUSEPORT, 1);
+  if (local.address.is_v4()) {
+    set(fd.get(), IPPROTO_IP, IP_PKTINFO, 1);
+  } else {
+    set(fd.get(), IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
+    set(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, 0);  // [::] is every address of the host, IPv4 too
+  }
+  sockaddr_storage address{};
+  const socklen_t size = to_sockaddr(local, family_of(local), address);
+  syscall = "bind";
+  if (::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), size) < 0) return -errno;
+  out = std::move(fd);
+  return 0;
+}
+
+int UdpSocket::connect(const Endpoint& remote, const Options& options, UniqueFd& out, const char*& syscall) {
+  UniqueFd fd;
+  const int error = open_socket(remote, options, fd, syscall);
+  if (error) return error;
+  sockaddr_storage address{};
+  const socklen_t size = to_sockaddr(remote, family_of(remote), address);
+  syscall = "connect";
+  if (::connect(fd.get(), reinterpret_cast<sockaddr*>(&address), size) < 0) return -errno;
+  out = std::move(fd);
+  return 0;
+}
+
+Endpoint UdpSocket::local() const {
+  sockaddr_storage address{};
+  socklen_t size = sizeof address;
+  (void)::getsockname(fd_.get(), reinterpret_cast<sockaddr*>(&address), &size);
+  return to_endpoint(address);
+}
+
+int UdpSocket::family() const {
+  int domain = AF_INET;
+  socklen_t size = sizeof domain;
+  (void)::getsockopt(fd_.get(), SOL_SOCKET, SO_DOMAIN, &domain, &size);
+  return domain;
+}
+
+int UdpSocket::send_once(const UdpTarget& target, iovec* vectors, size_t count, size_t segment_size) {
+  alignas(cmsghdr) uint8_t control[sizeof target.source + CMSG_SPACE(sizeof(uint16_t))];
+  msghdr message{};
+  message.msg_iov = vectors;
+  message.msg_iovlen = count;
+  if (target.address_size > 0) {
+    message.msg_name = const_cast<uint8_t*>(target.address);
+    message.msg_namelen = target.address_size;
+    std::memcpy(control, target.source, target.source_size);
+  }
+  size_t control_size = target.source_size;
+  if (segment_size > 0) {
+    auto* header = reinterpret_cast<cmsghdr*>(control + control_size);
+    header->cmsg_level = SOL_UDP;
+    header->cmsg_type = UDP_SEGMENT;
+    header->cmsg_len = CMSG_LEN(sizeof(uint16_t));
+    const auto size = static_cast<uint16_t>(segment_size);
+    std::memcpy(CMSG_DATA(header), &size, sizeof size);
+    control_size += CMSG_SPACE(sizeof size);
+  }
+  if (control_size > 0) {
+    message.msg_control = control;
+    message.msg_controllen = control_size;
+  }
+  // ECONNREFUSED here reports an ICMP error of an earlier datagram and clears it: this one has not been tried.
+  for (int tries = 0;; ++tries) {
+    if (::sendmsg(fd_.get(), &message, 0) >= 0) return 0;
+    if (errno != EINTR && !(errno == ECONNREFUSED && tries == 0)) return -errno;
+  }
+}
+
+Sent UdpSocket::send(const UdpTarget& target, SegmentRun& run) {
+  if (run.segments() > 1 && !segmentation_.load(std::memory_order_relaxed)) return send_each(target, run);
+  const int error = send_once(target, run.vectors(), run.vector_count(), run.segments() > 1 ? run.segment_size() : 0);
+  if (error == 0) return {};
+  const auto segments = static_cast<uint32_t>(run.segments());
+  if (error == -ECONNREFUSED) return {.refused = segments};
+  if (segments == 1) return {.failed = 1};
+  switch (error) {
+    case -EIO: {  // the egress device computes no checksums: UDP_SEGMENT never works here
+      const bool fell_back = segmentation_.exchange(false, std::memory_order_relaxed);
+      Sent sent = send_each(target, run);
+      sent.fell_back = fell_back;
+      return sent;
+    }
+    case -EINVAL:  // datagrams larger than the egress MTU: these must be fragmented one by one
+    case -EMSGSIZE:
+      return send_each(target, run);
+    default:
+      return {.failed = segments};
+  }
+}
+
+Sent UdpSocket::send_each(const UdpTarget& target, const SegmentRun& run) {
+  Sent sent;
+  run.each([&](std::span<const uint8_t> datagram) {
+    iovec vector{const_cast<uint8_t*>(datagram.data()), datagram.size()};
+    const int error = send_once(target, &vector, 1, 0);
+    if (error) ++(error == -ECONNREFUSED ? sent.refused : sent.failed);
+  });
+  return sent;
+}
+
+}  // namespace guise

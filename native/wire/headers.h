@@ -1,0 +1,38 @@
+// Where the fields of IPv4, IPv6 and TCP headers are, in bytes from the header's begin.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace guise {
+
+// RFC 791 §3.1.
+namespace ipv4 {
+inline constexpr size_t kVersionAndLength = 0, kTotalLength = 2, kFragment = 6, kTimeToLive = 8, kProtocol = 9,
+                        kChecksum = 10, kSource = 12, kDestination = 16;
+inline constexpr size_t kHeader = 20;  // without options
+inline constexpr uint16_t kDontFragment = 0x4000, kMoreOrOffset = 0x3fff;
+}  // namespace ipv4
+
+// RFC 8200 §3.
+namespace ipv6 {
+inline constexpr size_t kVersion = 0, kPayloadLength = 4, kNextHeader = 6, kHopLimit = 7, kSource = 8,
+                        kDestination = 24;
+inline constexpr size_t kHeader = 40;
+
+// Extension headers that carry no upper layer of their own (RFC 8200 §4.1, RFC 4302), and the fragment header.
+enum : uint8_t { kHopByHop = 0, kRouting = 43, kFragment = 44, kAuthentication = 51, kDestinationOptions = 60 };
+// Of an extension header: what follows, its length in units, and its least size.
+inline constexpr size_t kExtensionNext = 0, kExtensionLength = 1, kExtensionLeast = 8;
+}  // namespace ipv6
+
+// RFC 9293 §3.1.
+namespace tcp {
+inline constexpr size_t kSourcePort = 0, kDestinationPort = 2, kSequence = 4, kAcknowledgment = 8, kDataOffset = 12,
+                        kFlags = 13, kWindow = 14, kChecksum = 16;
+inline constexpr size_t kHeader = 20;  // without options
+}  // namespace tcp
+
+inline constexpr uint8_t kProtocolTcp = 6;
+
+}  // namespace guise
