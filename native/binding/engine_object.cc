@@ -217,7 +217,7 @@ Napi::Value EngineObject::CloseFlow(const Napi::CallbackInfo& info) {
 Napi::Value EngineObject::SpliceApplication(const Napi::CallbackInfo& info) {
   return With(info, [&](Engine& engine) {
     last_syscall_ = "splice";
-    return engine.splice_application(id_of(info[0], "flow"), id_of(info[1], "application"));
+    return engine.splice_application(id_of(info[0], "flow"), id_of(info[1], "application"), datagrams(info[2]));
   });
 }
 

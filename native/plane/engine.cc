@@ -162,7 +162,7 @@ void Engine::read_flow(uint32_t id) {
   }
 }
 
-int Engine::splice_application(uint32_t id, uint32_t application_id) {
+int Engine::splice_application(uint32_t id, uint32_t application_id, std::vector<Datagram> datagrams) {
   const std::shared_ptr<Flow> found = flow(id);
   if (!found) return -ENOENT;
   if (found->spliced) return -EISCONN;
@@ -170,7 +170,9 @@ int Engine::splice_application(uint32_t id, uint32_t application_id) {
   if (worker >= workers_.size() || !workers_[worker]->application_ids().contains(application_id)) return -ENOENT;
   if (worker != found->owner) return -EXDEV;
   found->spliced = true;
-  owner_of(*found).post([found, application_id](Worker& each) { each.splice_application(*found, application_id); });
+  owner_of(*found).post([found, application_id, datagrams = std::move(datagrams)](Worker& each) {
+    each.splice_application(*found, application_id, datagrams);
+  });
   return 0;
 }
 

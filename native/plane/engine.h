@@ -56,7 +56,7 @@ class Engine {
   // A flow is spliced once in its life, by one of these: -EISCONN when it was; -ENOENT when the flow or the application
   // is gone; -EXDEV when the flow's owner is not the application's worker. An application may go a moment later:
   // kApplicationGone says so then.
-  [[nodiscard]] int splice_application(uint32_t id, uint32_t application_id);
+  [[nodiscard]] int splice_application(uint32_t id, uint32_t application_id, std::vector<Datagram> datagrams = {});
   void unsplice(uint32_t id);
   // 0, or -errno and the call that failed.
   [[nodiscard]] int splice_udp(uint32_t id, const Endpoint& remote, std::vector<Datagram> datagrams,

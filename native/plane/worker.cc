@@ -233,7 +233,7 @@ void Worker::detach(Flow& flow) {
   }
 }
 
-void Worker::splice_application(Flow& flow, uint32_t application_id) {
+void Worker::splice_application(Flow& flow, uint32_t application_id, const std::vector<Datagram>& datagrams) {
   const auto found = context_.applications_by_id.find(application_id);
   const auto port = found == context_.applications_by_id.end() ? ports_.end() : ports_.find(&found->second->port);
   if (port == ports_.end()) {
@@ -246,7 +246,7 @@ void Worker::splice_application(Flow& flow, uint32_t application_id) {
   flow.application = &application;
   flow.port = port->second;
   flow.target = UdpTarget(application.tuple, flow.port->socket.family());
-  downlink_.splice(flow, {});
+  downlink_.splice(flow, datagrams);
   uplink_.release(application);
 }
 

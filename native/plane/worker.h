@@ -60,7 +60,7 @@ class Worker {
   void read_flow(Flow& flow) { downlink_.read(flow); }
   // Binds an application to a flow, whether it waits or another carries it: what waits goes out, replies go back to it.
   // When it is gone, what comes on the flow is dropped, and JavaScript hears so.
-  void splice_application(Flow& flow, uint32_t application_id);
+  void splice_application(Flow& flow, uint32_t application_id, const std::vector<Datagram>& datagrams);
   // Takes a flow's application away, which stays: what it sends waits for the next flow. An endpoint of splice_port
   // goes only with its flow.
   void unsplice(Flow& flow);

@@ -79,8 +79,6 @@ export class Flow {
   #inbox: Inbox<Uint8Array> | undefined;
   #unsent: Uint8Array[] | undefined;
   #early: readonly Uint8Array[];
-  /** Datagrams that came too early to be spliced. */
-  #tooEarly = 0;
   /** Datagrams that the data plane has given us. */
   #delivered = 0;
   #timer: NodeJS.Timeout | undefined;
@@ -129,7 +127,7 @@ export class Flow {
   }
 
   get receiveDrops(): number {
-    return (this.#inbox?.dropped ?? 0) + this.#tooEarly;
+    return this.#inbox?.dropped ?? 0;
   }
 
   send(datagram: Uint8Array): void {
@@ -156,11 +154,10 @@ export class Flow {
         `an application of worker ${this.#worker}, which has the connection; \`connect\` takes \`worker\``,
       );
     this.#sendUnsent();
-    const result = engine.spliceApplication(this.id, application.id);
+    const result = engine.spliceApplication(this.id, application.id, this.#waiting);
     if (result < 0) throw systemError(result, 'splice', application.remote);
+    this.#takeWaiting();
     this.#spliced = true;
-    // The data plane takes none from here.
-    this.#tooEarly += this.#takeWaiting().length;
     const before = applications.get(application);
     if (before) before.#application = undefined;
     applications.set(application, this);
@@ -276,11 +273,10 @@ export class Flow {
     return this.#inbox?.waiting ?? this.#early;
   }
 
-  #takeWaiting(): readonly Uint8Array[] {
-    const waiting = this.#waiting;
+  /** What has come goes another way. */
+  #takeWaiting(): void {
     this.#early = [];
     this.#inbox?.clear();
-    return waiting;
   }
 
   #sendUnsent(): void {

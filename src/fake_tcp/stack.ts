@@ -107,8 +107,8 @@ export class Stack extends EventEmitter<StackEvents> {
         opening: (segment, phantun) => this.#onOpening(segment, phantun ? 'phantun' : 'guise'),
         datagram: (flow, payload) => this.#flows[flow]?.receiveDatagram(payload),
         attached: (flow) => this.#acceptor.attached(flow),
-        application: (application) => this.#udpPorts.get(application.listener)?.receive(application),
-        applicationGone: (flow) => this.#flows[flow]?.abort(),
+        application: (application) => this.#onApplication(application),
+        applicationGone: (flow) => this.#flows[flow]?.close(),
         deviceGone: () => this.#onDeviceGone(),
       },
     );
@@ -221,9 +221,10 @@ export class Stack extends EventEmitter<StackEvents> {
   async #close(): Promise<void> {
     clearInterval(this.#rounds);
     for (const backlog of [...this.#backlogs.values()]) backlog.close();
-    for (const port of [...this.#udpPorts.values()]) port.close();
     this.#connector.close();
     await Promise.all(Array.from(this.#sockets.values(), (socket) => socket.close()));
+    // Not before: a connection whose application goes is closed for that reason.
+    for (const port of [...this.#udpPorts.values()]) port.close();
     this.#lastCounters = this.#engine.counters();
     this.#engine.close();
   }
@@ -254,6 +255,10 @@ export class Stack extends EventEmitter<StackEvents> {
     if (!refused) return;
     this.#engine.countDrop(refused);
     this.#reset(segment);
+  }
+
+  #onApplication(application: UdpApplication): void {
+    if (!this.#closing) this.#udpPorts.get(application.listener)?.receive(application);
   }
 
   #unlisten(backlog: Backlog): void {

@@ -71,7 +71,7 @@ export class UdpListener extends EventEmitter<UdpListenerEvents> {
     this.#port.drop(checkApplication('application', application));
   }
 
-  /** Frees the port and forgets its applications; connections that were spliced to them live on. Idempotent. */
+  /** Frees the port and forgets its applications; connections that are spliced to them are closed. Idempotent. */
   close(): void {
     this.#port.close();
   }

@@ -88,7 +88,7 @@ export interface NativeEngine {
   countDrop(reason: number): number;
   openFlow(tuple: TupleBytes, options: FlowOptions): number;
   closeFlow(flow: number): number;
-  spliceApplication(flow: number, application: number): number;
+  spliceApplication(flow: number, application: number, datagrams: readonly Uint8Array[]): number;
   unsplice(flow: number): number;
   spliceUdp(flow: number, address: Uint8Array, port: number, datagrams: readonly Uint8Array[]): number;
   forgetApplication(application: number): number;

@@ -108,8 +108,8 @@ export class Engine {
    * gone, -EISCONN when the flow was spliced before, -EXDEV when the two have different workers. One that goes a moment
    * later is said by `applicationGone`.
    */
-  spliceApplication(flow: number, application: number): number {
-    return this.#native.spliceApplication(flow, application);
+  spliceApplication(flow: number, application: number, first: readonly Uint8Array[]): number {
+    return this.#native.spliceApplication(flow, application, first);
   }
 
   /** Takes the application of a flow away, which stays: what it sends waits, bounded, for the next flow. */

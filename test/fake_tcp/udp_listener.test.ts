@@ -2,9 +2,11 @@
 import { createSocket, type Socket as UdpSocket } from 'node:dgram';
 import { once } from 'node:events';
 import t from 'tap';
-import type { Stack, UdpApplication, UdpListener } from '../../src/index.js';
-import { stackPair } from '../support/device.js';
-import { connectPair, until } from '../support/peer.js';
+import type { Socket, Stack, UdpApplication, UdpListener } from '../../src/index.js';
+import { ACK, SYN } from '../../src/wire/flags.js';
+import { stackOnWire, stackPair } from '../support/device.js';
+import { connectPair, tuple, until } from '../support/peer.js';
+import { build, read } from '../support/segment.js';
 
 const LOCAL = { address: '127.0.0.1', port: 0 };
 
@@ -155,4 +157,55 @@ t.test('what an application sent before the splice goes first, in order', async 
   t.same(heard, digits, 'to the peer');
   t.same(answered, digits, 'to the application');
   await closeBoth(client, server);
+});
+
+t.test('closing a UDP listener closes in order what is spliced to its applications', async (t) => {
+  const [client, server] = await stackPair();
+  const [here, there] = await connectPair(client, server);
+  const udp = client.listenUdp(LOCAL);
+  const [known] = await application(udp);
+  here.spliceApplication(known);
+  const story: string[] = [];
+  there.on('error', ({ message }) => story.push(message));
+  const closed = Promise.all([here, there].map((socket) => once(socket, 'close')));
+  udp.close();
+  await closed;
+  t.same(story, [], 'the peer is told by a FIN, not by a RST');
+  await closeBoth(client, server);
+});
+
+t.test('closing a stack closes in order what is spliced to applications', async (t) => {
+  const [client, server] = await stackPair();
+  const [here, there] = await connectPair(client, server);
+  const [known] = await application(client.listenUdp(LOCAL));
+  here.spliceApplication(known);
+  const story: string[] = [];
+  there.on('error', ({ message }) => story.push(message));
+  const closed = once(there, 'close');
+  await client.close();
+  await closed;
+  t.same(story, []);
+  await server.close();
+});
+
+t.test('the datagram that completed the handshake goes to the application that is spliced then', async (t) => {
+  const [stack, wire] = await stackOnWire();
+  const udp = stack.listenUdp(LOCAL);
+  const [known, far] = await application(udp);
+  const accepted = once(stack.listen({ port: tuple.destinationPort }), 'connection') as Promise<[Socket]>;
+  wire.write(build({ ...tuple, seq: 1000, ack: 0, flags: SYN }));
+  const { seq } = read(await wire.read());
+  const data = (at: number, payload: string): void =>
+    wire.write(build({ ...tuple, seq: 1001 + at, ack: seq + 1, flags: ACK, payload: Buffer.from(payload) }));
+  data(0, 'early');
+  const [socket] = await accepted;
+  data(5, 'later');
+  const got: string[] = [];
+  far.on('message', (datagram) => got.push(datagram.toString()));
+  socket.spliceApplication(known);
+  await until(() => got.length >= 2);
+  t.same(got, ['early', 'later']);
+  t.equal(socket.receiveDrops, 0);
+  await stack.close();
+  wire[Symbol.dispose]();
 });

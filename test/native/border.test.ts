@@ -170,7 +170,7 @@ t.test('before it is opened and after it is closed every call answers EBADF', (t
       ['countDrop', () => engine.countDrop(1)],
       ['openFlow', () => engine.openFlow(TUPLE, FLOW)],
       ['closeFlow', () => engine.closeFlow(1)],
-      ['spliceApplication', () => engine.spliceApplication(1, 1)],
+      ['spliceApplication', () => engine.spliceApplication(1, 1, [])],
       ['unsplice', () => engine.unsplice(1)],
       ['spliceUdp', () => engine.spliceUdp(1, ADDRESS, 1, [])],
       ['forgetApplication', () => engine.forgetApplication(1)],
