@@ -129,8 +129,6 @@ export const CONNECTION = {
 export const TUNNEL = {
   /** Milliseconds without a datagram until a connection is closed: phantun's UDP_TTL. */
   idleTimeout: 180_000,
-  /** Bytes of the largest packet: Ethernet's. */
-  mtu: 1500,
 } as const;
 
 /** Whether a peer lives. */
@@ -143,11 +141,11 @@ export const LIVENESS = {
   /** A keepalive comes up to this share of its time early: those of many that were opened at once come apart. */
   keepaliveJitter: 0.25,
   /** Milliseconds of silence from a peer that is sent datagrams until it is probed. */
-  silence: 5000,
+  deadAfter: 5000,
   /** Probes without an answer before the peer is dead, and milliseconds from one to the next. */
   probes: 3,
   probeWait: 500,
-  /** Milliseconds from one check of a peer to the next; of one that is idle, by this much less than `silence`. */
+  /** Milliseconds from one check of a peer to the next; of one that is idle, by this much less than `deadAfter`. */
   checkInterval: 500,
 } as const;
 

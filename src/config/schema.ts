@@ -100,7 +100,7 @@ function shared(role: Role) {
     }),
     mtu: option(number({ unit: 'bytes', least: 576, most: 65_535 }), {
       heading: 'Host',
-      default: TUNNEL.mtu,
+      default: CONNECTION.mtu,
       help: 'bytes of the largest packet on the path',
     }),
     queues: option(number({ least: 1, most: 64 }), {
@@ -147,7 +147,7 @@ export const OPTIONS = {
     }),
     'dead-after': option(number({ unit: 'seconds', least: 1, most: DAY }), {
       heading: 'Tunnel',
-      default: LIVENESS.silence,
+      default: LIVENESS.deadAfter,
       help:
         'seconds of silence from a server that is sent datagrams until it is probed and, ' +
         'unless it answers, connected to anew',

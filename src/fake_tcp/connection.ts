@@ -26,15 +26,15 @@ const NOTHING: ConnectionStep = {};
 
 export class Connection {
   readonly #profile: Profile;
-  readonly #ignoreReset: boolean;
+  readonly #ignoreRst: boolean;
   #state: ConnectionState = 'established';
   #finTries = 0;
   #liveness: Liveness | undefined;
 
-  /** @param ignoreReset the peer's RSTs change nothing: for networks that inject them */
-  constructor({ profile, ignoreReset }: { profile: Profile; ignoreReset: boolean }) {
+  /** @param ignoreRst the peer's RSTs change nothing: for networks that inject them */
+  constructor({ profile, ignoreRst }: { profile: Profile; ignoreRst: boolean }) {
     this.#profile = profile;
-    this.#ignoreReset = ignoreReset;
+    this.#ignoreRst = ignoreRst;
   }
 
   get state(): ConnectionState {
@@ -82,7 +82,7 @@ export class Connection {
 
   /** The peer's RST has come. */
   reset(): ConnectionStep {
-    if (this.#state === 'closed' || this.#ignoreReset) return NOTHING;
+    if (this.#state === 'closed' || this.#ignoreRst) return NOTHING;
     return this.#end(this.#state === 'established' ? 'ECONNRESET' : 'closed');
   }
 

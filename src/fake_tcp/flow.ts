@@ -43,7 +43,7 @@ export interface SocketEvents {
 export interface FlowHost {
   readonly engine: Engine;
   /** RSTs do not end established connections: for networks that inject them. */
-  readonly ignoreReset: boolean;
+  readonly ignoreRst: boolean;
   /** Applications that are not gone, and the flow that carries each. */
   readonly applications: Map<UdpApplication, Flow | undefined>;
   /** Called once when the data plane's flow has been forgotten. */
@@ -101,7 +101,7 @@ export class Flow {
     this.profile = profile;
     this.maxPayload = maxPayload;
     this.#early = early;
-    this.#connection = new Connection({ profile, ignoreReset: host.ignoreReset });
+    this.#connection = new Connection({ profile, ignoreRst: host.ignoreRst });
   }
 
   /** Whose listeners hear of it: the Socket, before anything happens. */

@@ -11,7 +11,7 @@ export interface LivenessOptions {
   /** Milliseconds without a segment from the peer until it is probed although nothing is sent; Infinity for never. */
   readonly keepalive: number;
   /** Milliseconds without a segment from the peer, while datagrams were sent, until it is probed. */
-  readonly silence: number;
+  readonly deadAfter: number;
 }
 
 /** What a flow's counters say. */
@@ -45,16 +45,16 @@ export class Liveness {
   }
 
   /**
-   * When the next check is due. What is sent to a peer that has been idle for longer than `silence` makes the next check
-   * probe it, so that checks which are almost as far apart as `silence` are enough.
+   * When the next check is due. What is sent to a peer that has been idle for longer than `deadAfter` makes the next check
+   * probe it, so that checks which are almost as far apart as `deadAfter` are enough.
    */
   get nextCheck(): number {
-    const { keepalive, silence } = this.#options;
+    const { keepalive, deadAfter } = this.#options;
     if (this.#probes > 0) return this.#checkedAt + LIVENESS.probeWait;
     const soon = this.#checkedAt + LIVENESS.checkInterval;
-    if (this.#sent !== this.#sentWhenHeard) return Math.min(soon, this.#heardAt + silence);
-    if (this.#checkedAt - this.#heardAt < silence) return soon;
-    return Math.max(soon, Math.min(this.#checkedAt + silence - LIVENESS.checkInterval, this.#heardAt + keepalive));
+    if (this.#sent !== this.#sentWhenHeard) return Math.min(soon, this.#heardAt + deadAfter);
+    if (this.#checkedAt - this.#heardAt < deadAfter) return soon;
+    return Math.max(soon, Math.min(this.#checkedAt + deadAfter - LIVENESS.checkInterval, this.#heardAt + keepalive));
   }
 
   /** What to do now; `probe` counts as done. */
@@ -70,8 +70,8 @@ export class Liveness {
       this.#probes = 0;
       return 'fine';
     }
-    const { keepalive, silence } = this.#options;
-    const patience = sent === this.#sentWhenHeard ? keepalive : Math.min(silence, keepalive);
+    const { keepalive, deadAfter } = this.#options;
+    const patience = sent === this.#sentWhenHeard ? keepalive : Math.min(deadAfter, keepalive);
     if (this.#probes === 0 && now - this.#heardAt < patience) return 'fine';
     if (this.#probes === LIVENESS.probes) return 'dead';
     this.#probes++;

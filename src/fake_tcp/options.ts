@@ -94,9 +94,9 @@ export interface StackOptions {
    */
   readonly keepalive?: number;
   /** Milliseconds without a segment, while datagrams are sent, after which it is probed; more than 0. Default 5000. */
-  readonly silence?: number;
+  readonly deadAfter?: number;
   /** RSTs do not end established connections. Default false. */
-  readonly ignoreReset?: boolean;
+  readonly ignoreRst?: boolean;
 }
 
 /**
@@ -137,8 +137,8 @@ export interface ConnectSettings extends Required<Omit<ConnectOptions, 'signal'>
 /** @throws {GuiseError} ERR_GUISE_ARGUMENT */
 export function checkStackOptions(options: StackOptions): StackSettings {
   const given = checkObject('options', options);
-  const { mtu = CONNECTION.mtu, offload = true, ignoreReset = false, idleTimeout = Infinity } = given;
-  const { keepalive = LIVENESS.keepalive, silence = LIVENESS.silence } = given;
+  const { mtu = CONNECTION.mtu, offload = true, ignoreRst = false, idleTimeout = Infinity } = given;
+  const { keepalive = LIVENESS.keepalive, deadAfter = LIVENESS.deadAfter } = given;
   const { maxFlows: asked = CONNECTION.maxFlows } = given;
   const maxFlows = checkInteger('maxFlows', asked, 1, CONNECTION.mostFlows);
   const { maxFlowsPerSource = Math.ceil(maxFlows * CONNECTION.sourceShare) } = given;
@@ -151,8 +151,8 @@ export function checkStackOptions(options: StackOptions): StackSettings {
     maxFlowsPerSource: checkInteger('maxFlowsPerSource', maxFlowsPerSource, 1, CONNECTION.mostFlows),
     idleTimeout: checkMilliseconds('idleTimeout', idleTimeout, Infinity),
     keepalive: checkMilliseconds('keepalive', keepalive, Infinity),
-    silence: checkMilliseconds('silence', silence, Infinity),
-    ignoreReset: checkBoolean('ignoreReset', ignoreReset),
+    deadAfter: checkMilliseconds('deadAfter', deadAfter, Infinity),
+    ignoreRst: checkBoolean('ignoreRst', ignoreRst),
   };
 }
 

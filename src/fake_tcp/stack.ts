@@ -95,7 +95,7 @@ export class Stack extends EventEmitter<StackEvents> {
 
   private constructor(settings: StackSettings) {
     super();
-    const { device, addresses, offload, maxFlows, maxFlowsPerSource, ignoreReset } = settings;
+    const { device, addresses, offload, maxFlows, maxFlowsPerSource, ignoreRst } = settings;
     this.#settings = settings;
     const { descriptors, virtioHeader, segmentation, name } = openDevice(device, offload);
     this.#name = name;
@@ -120,7 +120,7 @@ export class Stack extends EventEmitter<StackEvents> {
     this.#connector = new Connector({ engine, maxPayload, addresses, isTaken, adopt });
     this.#host = {
       engine,
-      ignoreReset,
+      ignoreRst,
       applications: this.#applications,
       forget: (flow) => this.#forget(flow),
     };
@@ -286,9 +286,9 @@ export class Stack extends EventEmitter<StackEvents> {
 
   /** Who opens a connection probes; who accepts it is probed. */
   #startLiveness(flow: Flow): void {
-    const { keepalive, silence } = this.#settings;
+    const { keepalive, deadAfter } = this.#settings;
     const early = 1 - LIVENESS.keepaliveJitter * Math.random();
-    flow.startLiveness({ keepalive: Math.round(keepalive * early), silence }, performance.now());
+    flow.startLiveness({ keepalive: Math.round(keepalive * early), deadAfter }, performance.now());
   }
 
   #forget({ id, key, accepted }: Flow): void {

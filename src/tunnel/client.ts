@@ -51,7 +51,7 @@ export function createClient(options: ClientOptions, surroundings: Surroundings 
     return {
       ...(mixed ? {} : { family: ipv6 ? (6 as const) : (4 as const) }),
       ipv6,
-      liveness: { keepalive: options.keepalive, silence: options.deadAfter },
+      liveness: { keepalive: options.keepalive, deadAfter: options.deadAfter },
       title: [
         `guise client: UDP ${local} -> TCP ${remote.known.map(formatEndpoint).join(', ')}`,
         'a connection is opened when the first datagram arrives',

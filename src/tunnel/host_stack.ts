@@ -1,4 +1,5 @@
 /** A stack on a TUN of this host, with all that the host has to be set up for it: opened together, undone together. */
+import type { GuiseError } from '../errors.js';
 import { Stack } from '../fake_tcp/stack.js';
 import { Disposables } from '../host/disposables.js';
 import { setUpHostNetwork } from '../host/network.js';
@@ -14,17 +15,24 @@ export interface StackNeeds {
   /** IPv6 addresses on the TUN. */
   readonly ipv6: boolean;
   /** When the peer of a connection is probed; those of policy.ts where the tunnel opens none. */
-  readonly liveness?: { readonly keepalive: number; readonly silence: number };
+  readonly liveness?: { readonly keepalive: number; readonly deadAfter: number };
 }
 
 export interface OpenedStack extends AsyncDisposable {
   readonly stack: Stack;
+  /** Resolves with the reason when the device is gone, which can be before the rest is set up. */
+  readonly lost: Promise<GuiseError>;
   /** What was set up for it, one line each. */
   readonly done: readonly string[];
 }
 
 /** Opens what a tunnel runs on; what is half set up when it fails is undone. */
 export type OpenStack = (needs: StackNeeds) => Promise<OpenedStack>;
+
+/** To be asked for right behind `Stack.open`: an `'error'` that nobody hears is thrown. */
+export function lossOf(stack: Stack): Promise<GuiseError> {
+  return new Promise((resolve) => stack.once('error', resolve));
+}
 
 /** @throws {GuiseError} when a right, a program, an address, a port or the interface is not to be had */
 export async function openHostStack({ role, options, port, ipv6, liveness }: StackNeeds): Promise<OpenedStack> {
@@ -42,10 +50,11 @@ export async function openHostStack({ role, options, port, ipv6, liveness }: Sta
         mtu,
         offload: options.offload,
         idleTimeout: options.idleTimeout,
-        ignoreReset: options.ignoreRst,
+        ignoreRst: options.ignoreRst,
         ...liveness,
       }),
     );
+    const lost = lossOf(stack);
     const network = opened.use(
       await setUpHostNetwork({
         role,
@@ -57,7 +66,7 @@ export async function openHostStack({ role, options, port, ipv6, liveness }: Sta
         ...(port === undefined ? {} : { port }),
       }),
     );
-    return { stack, done: network.done, [Symbol.asyncDispose]: () => opened[Symbol.asyncDispose]() };
+    return { stack, lost, done: network.done, [Symbol.asyncDispose]: () => opened[Symbol.asyncDispose]() };
   } catch (error) {
     await opened[Symbol.asyncDispose]();
     throw error;

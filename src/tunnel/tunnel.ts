@@ -2,7 +2,7 @@
  * A tunnel as an object: started, looked at, stopped. It makes its interface again when somebody deletes it. It touches
  * nothing of its process, neither signals nor privileges, so that one process can have many.
  */
-import { EventEmitter, once } from 'node:events';
+import { EventEmitter } from 'node:events';
 import { SYSTEM_CLOCK, type Clock } from '../clock.js';
 import { guiseError, type GuiseError } from '../errors.js';
 import type { Stack } from '../fake_tcp/stack.js';
@@ -205,10 +205,9 @@ export class Tunnel extends EventEmitter<{ ready: [] }> {
     const { stack } = opened;
     const { log } = this.#part.options;
     try {
-      const end = endOf(stack, this.#stopping.signal);
       this.#enter('running');
       this.emit('ready');
-      const lost = await end;
+      const lost = await Promise.race([opened.lost, abortOf(this.#stopping.signal)]);
       service.stop();
       if (!lost) {
         this.#enter('stopping');
@@ -237,15 +236,12 @@ export class Tunnel extends EventEmitter<{ ready: [] }> {
   }
 }
 
-/** Resolves when the signal aborts, or with the error when the device is gone. */
-async function endOf(stack: Stack, signal: AbortSignal): Promise<GuiseError | undefined> {
-  try {
-    const [error] = (await once(stack, 'error', { signal })) as [GuiseError];
-    return error;
-  } catch (reason) {
-    if (signal.aborted) return undefined;
-    throw reason;
-  }
+/** Resolves when the signal aborts. */
+function abortOf(signal: AbortSignal): Promise<undefined> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve(undefined);
+    else signal.addEventListener('abort', () => resolve(undefined), { once: true });
+  });
 }
 
 function mtuLine(mtu: number, family: 4 | 6 | undefined): string {

@@ -25,13 +25,13 @@ t.test('what is not given has its default, in the units that are used inside', a
     ignoreRst: false,
     ipv4Only: false,
     firewall: true,
-    mtu: TUNNEL.mtu,
+    mtu: CONNECTION.mtu,
     offload: true,
     logLevel: 'info',
     logFormat: 'text',
     connectTimeout: CONNECTION.connectTimeout,
     keepalive: LIVENESS.keepalive,
-    deadAfter: LIVENESS.silence,
+    deadAfter: LIVENESS.deadAfter,
     profile: 'auto',
   });
   const { local, remote } = settingsOf('server', SERVER);

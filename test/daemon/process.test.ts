@@ -6,7 +6,7 @@ import t from 'tap';
 import { runTunnels } from '../../src/daemon/process.js';
 import { Stack } from '../../src/index.js';
 import type { Log } from '../../src/observe/log.js';
-import type { OpenStack } from '../../src/tunnel/host_stack.js';
+import { lossOf, type OpenStack } from '../../src/tunnel/host_stack.js';
 import type { ServerOptions } from '../../src/tunnel/options.js';
 import { createServer } from '../../src/tunnel/server.js';
 import type { Tunnel } from '../../src/tunnel/tunnel.js';
@@ -32,7 +32,7 @@ function server(log: Log, { signal, opens = 1 }: { signal?: AbortSignal; opens?:
     const [near, other] = socketpair();
     far = other;
     const stack = await Stack.open({ device: { descriptors: [near] }, addresses: [SERVER4] });
-    return { stack, done: [], [Symbol.asyncDispose]: () => stack.close() };
+    return { stack, lost: lossOf(stack), done: [], [Symbol.asyncDispose]: () => stack.close() };
   };
   const options: ServerOptions = {
     tunAddresses: {},

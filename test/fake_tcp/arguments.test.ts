@@ -62,8 +62,8 @@ function entries(stack: Stack, udp: UdpListener, socket: Socket): Entry[] {
         maxFlowsPerSource: 5,
         idleTimeout: 1000,
         keepalive: 1000,
-        silence: 1000,
-        ignoreReset: false,
+        deadAfter: 1000,
+        ignoreRst: false,
       },
       wrong: {
         device: [
@@ -86,15 +86,15 @@ function entries(stack: Stack, udp: UdpListener, socket: Socket): Entry[] {
         maxFlowsPerSource: [0],
         idleTimeout: times,
         keepalive: times,
-        silence: times,
-        ignoreReset: [0, 'no'],
+        deadAfter: times,
+        ignoreRst: [0, 'no'],
       },
       right: {
         // A TUN without a name: not made here, this needs rights.
         device: isObject,
         idleTimeout: (value) => typeof value === 'number' && value > 0,
         keepalive: (value) => typeof value === 'number' && value > 0,
-        silence: (value) => typeof value === 'number' && value > 0,
+        deadAfter: (value) => typeof value === 'number' && value > 0,
       },
       call: (options) => Stack.open(options),
     },

@@ -38,12 +38,12 @@ class End {
   #deadline = Infinity;
   #checkAt = 0;
   #state: ConnectionState = 'established';
-  readonly #ignoreReset: boolean;
+  readonly #ignoreRst: boolean;
 
-  constructor({ checksPeer, ignoreReset }: { checksPeer: boolean; ignoreReset: boolean }) {
-    this.connection = new Connection({ profile: 'guise', ignoreReset });
-    this.#ignoreReset = ignoreReset;
-    if (checksPeer) this.connection.startLiveness({ keepalive: KEEPALIVE, silence: SILENCE }, 0, this.#signs);
+  constructor({ checksPeer, ignoreRst }: { checksPeer: boolean; ignoreRst: boolean }) {
+    this.connection = new Connection({ profile: 'guise', ignoreRst });
+    this.#ignoreRst = ignoreRst;
+    if (checksPeer) this.connection.startLiveness({ keepalive: KEEPALIVE, deadAfter: SILENCE }, 0, this.#signs);
   }
 
   get forgotten(): boolean {
@@ -94,7 +94,7 @@ class End {
     if (ended && this.ended) broken('ends twice');
     if (forget && !ended && !this.ended) broken('forgets before it ends');
     if ((forget || this.#forgotten) && wait !== undefined) broken('waits for nothing');
-    if (ended === 'ECONNRESET' && (this.#resets === 0 || this.#ignoreReset)) broken('reset by nobody');
+    if (ended === 'ECONNRESET' && (this.#resets === 0 || this.#ignoreRst)) broken('reset by nobody');
     const state = this.connection.state;
     if (ORDER.indexOf(state) < ORDER.indexOf(this.#state)) broken(`${this.#state} -> ${state}`);
     this.#state = state;
@@ -113,9 +113,9 @@ class World {
   readonly server: End;
   now = 0;
 
-  constructor({ ignoreReset = false } = {}) {
-    this.client = new End({ checksPeer: true, ignoreReset });
-    this.server = new End({ checksPeer: false, ignoreReset });
+  constructor({ ignoreRst = false } = {}) {
+    this.client = new End({ checksPeer: true, ignoreRst });
+    this.server = new End({ checksPeer: false, ignoreRst });
   }
 
   get ends(): readonly [End, End] {
@@ -170,8 +170,8 @@ const happening = fc.oneof(
 
 t.test('any interleaving keeps the invariants', async () => {
   fc.assert(
-    fc.property(fc.boolean(), fc.array(happening, { maxLength: 60 }), (ignoreReset, happenings) => {
-      const world = new World({ ignoreReset });
+    fc.property(fc.boolean(), fc.array(happening, { maxLength: 60 }), (ignoreRst, happenings) => {
+      const world = new World({ ignoreRst });
       for (const each of happenings) {
         if (each.type === 'pass') world.pass(each.ticks * TICK);
         else if (each.type === 'user') world.ends[each.who].user(each.what, world.now);

@@ -39,7 +39,7 @@ t.test('only the exact sequence number resets; a guess inside the window is chal
 });
 
 t.test('where RSTs are ignored, even an exact one changes nothing', async (t) => {
-  const [stack, wire] = await stackOnWire({ ignoreReset: true });
+  const [stack, wire] = await stackOnWire({ ignoreRst: true });
   const { socket, seq, write } = await accept(stack, wire);
   write({ flags: RST });
   write({ seq, payload: Buffer.from('still here') });

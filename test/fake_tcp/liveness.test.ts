@@ -4,7 +4,7 @@ import { LIVENESS } from '../../src/policy.js';
 
 const { probes, probeWait } = LIVENESS;
 
-const OPTIONS = { keepalive: 25_000, silence: 5000 };
+const OPTIONS = { keepalive: 25_000, deadAfter: 5000 };
 
 function signs(received: number, sent: number, acknowledged = false): Signs {
   return { received, sent, acknowledged };
@@ -87,7 +87,7 @@ t.test(
 );
 
 t.test('without keepalive an idle peer is left alone', async (t) => {
-  const liveness = new Liveness({ keepalive: Infinity, silence: 5000 }, 0, signs(0, 0));
+  const liveness = new Liveness({ keepalive: Infinity, deadAfter: 5000 }, 0, signs(0, 0));
   t.same(next(liveness, 0, signs(0, 0)), ['fine', Infinity]);
   t.same(next(liveness, 0, signs(0, 1))[0], 'probe');
 });

@@ -4,8 +4,8 @@ import { DropWatch } from '../../src/observe/drops.js';
 t.test('a reason is told when it is new, and again when it has grown tenfold', async (t) => {
   const watch = new DropWatch();
   t.same(watch.look({}), []);
-  t.same(watch.look({ badChecksum: 3 }), [
-    '3 dropped (badChecksum): segments came with a wrong checksum: something on the path damages them',
+  t.match(watch.look({ badChecksum: 3 }), [
+    /^3 dropped \(badChecksum\): segments came with a wrong checksum: something on the path damages them; ./,
   ]);
   t.same(watch.look({ badChecksum: 3 }), [], 'no news');
   t.same(watch.look({ badChecksum: 29 }), [], 'a little more');

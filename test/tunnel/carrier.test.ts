@@ -5,6 +5,7 @@ import t, { type Test } from 'tap';
 import { Stack } from '../../src/index.js';
 import { NAMES, RECONNECT } from '../../src/policy.js';
 import { createClient } from '../../src/tunnel/client.js';
+import { lossOf } from '../../src/tunnel/host_stack.js';
 import type { ClientOptions } from '../../src/tunnel/options.js';
 import type { Tunnel } from '../../src/tunnel/tunnel.js';
 import type { Endpoint } from '../../src/wire/endpoint.js';
@@ -100,7 +101,7 @@ async function scene(t: Test, more: Partial<ClientOptions> = {}): Promise<Scene>
       lookUp: async () => scene.addresses.map((address) => ({ address, port: 443 })) as [Endpoint],
       openStack: async () => {
         const stack = await Stack.open({ device: { descriptors: [near] }, addresses: [CLIENT4] });
-        return { stack, done: [], [Symbol.asyncDispose]: () => stack.close() };
+        return { stack, lost: lossOf(stack), done: [], [Symbol.asyncDispose]: () => stack.close() };
       },
     },
   );

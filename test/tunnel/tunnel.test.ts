@@ -6,7 +6,7 @@ import t, { type Test } from 'tap';
 import { Stack } from '../../src/index.js';
 import type { Log } from '../../src/observe/log.js';
 import { createClient } from '../../src/tunnel/client.js';
-import type { OpenStack } from '../../src/tunnel/host_stack.js';
+import { lossOf, type OpenStack } from '../../src/tunnel/host_stack.js';
 import type { ClientOptions, ServerOptions, TunnelOptions } from '../../src/tunnel/options.js';
 import { createServer } from '../../src/tunnel/server.js';
 import type { Tunnel } from '../../src/tunnel/tunnel.js';
@@ -30,7 +30,7 @@ function onDescriptor(address: string, descriptor: () => number, undone: () => v
       await stack.close();
       undone();
     };
-    return { stack, done: ['set up'], [Symbol.asyncDispose]: dispose };
+    return { stack, lost: lossOf(stack), done: ['set up'], [Symbol.asyncDispose]: dispose };
   };
 }
 
