@@ -26,7 +26,7 @@ template <typename Kind>
                                 const std::string& expected) {
   const Kind error = Kind::New(env, name + " is " + found + "; give " + expected + ".");
   error.Value().Set("code", "ERR_GUISE_ARGUMENT");
-  throw error;
+  throw Kind(error);
 }
 
 inline std::string kind_of(const Napi::Value& value) {

@@ -33,6 +33,7 @@ std::vector<UniqueFd> devices_of(const Napi::Value& value) {
     fds.push_back(fd);
   }
   std::vector<UniqueFd> devices;
+  devices.reserve(fds.size());
   for (const int fd : fds) devices.emplace_back(fd);
   return devices;
 }

@@ -16,6 +16,8 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
  public:
   static Napi::Function Define(Napi::Env env);
   explicit EngineObject(const Napi::CallbackInfo& info) : ObjectWrap(info) {}
+  EngineObject(const EngineObject&) = delete;
+  EngineObject& operator=(const EngineObject&) = delete;
   ~EngineObject() override { Shut(); }
 
  private:

@@ -15,13 +15,17 @@ using Named = std::pair<const char*, size_t>;
 
 Napi::Object numbers(Napi::Env env, std::initializer_list<Named> all, size_t unit = 1) {
   auto object = Napi::Object::New(env);
-  for (const auto& [name, number] : all) object.Set(name, static_cast<double>(number / unit));
+  for (const auto& [name, number] : all) {
+    const size_t units = number / unit;
+    object.Set(name, static_cast<double>(units));
+  }
   return object;
 }
 
 Napi::Object sized(Napi::Env env, size_t size, std::initializer_list<Named> fields, size_t unit = 1) {
   auto object = Napi::Object::New(env);
-  object.Set("size", static_cast<double>(size / unit));
+  const size_t units = size / unit;
+  object.Set("size", static_cast<double>(units));
   object.Set("fields", numbers(env, fields, unit));
   return object;
 }

@@ -119,6 +119,7 @@ void Downlink::take_end(Flow& flow, const SegmentView& segment) {
   context_.emit_control(record);
 }
 
+// NOLINTNEXTLINE(misc-no-recursion): once deeper at most, since what is no longer held never is again
 void Downlink::deliver(Flow& flow, const SegmentView& segment) {
   switch (flow.delivery.load(std::memory_order_acquire)) {
     case Delivery::kHeld:
@@ -149,6 +150,7 @@ void Downlink::deliver_to_javascript(Flow& flow, const SegmentView& segment) {
   });
 }
 
+// NOLINTNEXTLINE(misc-no-recursion): see deliver
 void Downlink::deliver_held(Flow& flow, const SegmentView& segment) {
   std::unique_lock lock(flow.held_mutex);
   if (flow.delivery.load(std::memory_order_relaxed) != Delivery::kHeld) {

@@ -87,11 +87,11 @@ int Engine::listen_udp(const Endpoint& local, const char*& syscall) {
   const auto listener = static_cast<uint32_t>(udp_listeners_.size());
   std::vector<std::shared_ptr<UdpPort>> ports;
   if (const int error = open_ports(local, listener, ports, syscall)) {
-    for (size_t i = 0; i < ports.size(); ++i) workers_[i]->unreserve(*ports[i]);
+    for (size_t i = 0; const auto& port : ports) workers_[i++]->unreserve(*port);
     return error;
   }
-  for (size_t i = 0; i < workers_.size(); ++i) {
-    workers_[i]->post([port = ports[i]](Worker& worker) { worker.add_port(port); });
+  for (size_t i = 0; const auto& worker : workers_) {
+    worker->post([port = ports[i++]](Worker& each) { each.add_port(port); });
   }
   udp_listeners_.push_back(std::move(ports));
   return static_cast<int>(listener);
@@ -178,7 +178,7 @@ int Engine::splice_application(uint32_t id, uint32_t application_id, std::vector
 
 void Engine::unsplice(uint32_t id) {
   if (const std::shared_ptr<Flow> found = flow(id)) {
-    owner_of(*found).post([found](Worker& worker) { worker.unsplice(*found); });
+    owner_of(*found).post([found](Worker&) { Worker::unsplice(*found); });
   }
 }
 

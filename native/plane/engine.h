@@ -25,6 +25,8 @@ class Engine {
 
   // 0, or -errno and the call that failed; then every descriptor is closed, those of the devices too.
   [[nodiscard]] static int create(Options options, std::unique_ptr<Engine>& out, const char*& syscall);
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
   ~Engine();
 
   // Starts a thread for each worker. 0, or -errno and the call that failed: the engine is to be destroyed then.

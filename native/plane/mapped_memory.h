@@ -20,6 +20,8 @@ class MappedMemory {
     std::swap(size_, other.size_);
     return *this;
   }
+  MappedMemory(const MappedMemory&) = delete;
+  MappedMemory& operator=(const MappedMemory&) = delete;
   ~MappedMemory() {
     if (data_) ::munmap(data_, size_);
   }

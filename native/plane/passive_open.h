@@ -36,7 +36,7 @@ class PassiveOpen {
   void next_batch(bool more_wait);
 
  private:
-  void answer_syn(const SegmentView& segment, const SynAckOptions& options);
+  void answer_syn(const SegmentView& syn, const SynAckOptions& options);
   [[nodiscard]] bool may_answer(uint32_t cookie);
 
   WorkerContext& context_;

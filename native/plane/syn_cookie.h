@@ -36,7 +36,7 @@ class SynCookies {
  private:
   [[nodiscard]] uint32_t cookie(const Tuple& tuple, SynKind kind, uint64_t slot) const {
     std::array<uint64_t, 6> words{};
-    std::memcpy(&words[0], tuple.local.address.bytes.data(), 16);
+    std::memcpy(words.data(), tuple.local.address.bytes.data(), 16);
     std::memcpy(&words[2], tuple.remote.address.bytes.data(), 16);
     words[4] = uint64_t{tuple.local.port} << 32 | uint64_t{tuple.remote.port} << 8 | static_cast<uint8_t>(kind);
     words[5] = slot;

@@ -21,6 +21,8 @@ class Worker {
   // 0, or -errno and the call that failed. The device is engine.devices[index].
   [[nodiscard]] static int create(uint8_t index, const EngineContext& engine, std::unique_ptr<Worker>& out,
                                   const char*& syscall);
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
   ~Worker();
 
   // Starts the thread. 0, or -errno.
@@ -63,7 +65,7 @@ class Worker {
   void splice_application(Flow& flow, uint32_t application_id, const std::vector<Datagram>& datagrams);
   // Takes a flow's application away, which stays: what it sends waits for the next flow. An endpoint of splice_port
   // goes only with its flow.
-  void unsplice(Flow& flow);
+  static void unsplice(Flow& flow);
   // Binds a flow to a connected port; `datagrams` came before the flow was in the table.
   void splice_port(Flow& flow, std::shared_ptr<UdpPort> port, const std::vector<Datagram>& datagrams);
   void forget_application(uint32_t application_id);
@@ -75,6 +77,9 @@ class Worker {
 
  private:
   struct Command {
+    Command() = default;
+    Command(const Command&) = delete;
+    Command& operator=(const Command&) = delete;
     virtual ~Command() = default;
     virtual void run(Worker& worker) = 0;
   };

@@ -81,7 +81,7 @@ class SignalOfEveryThread {
   SignalOfEveryThread& operator=(const SignalOfEveryThread&) = delete;
 
   // The handler needs no memory of ours, even if it runs late.
-  void send(pid_t thread, uint64_t value) const {
+  static void send(pid_t thread, uint64_t value) {
     siginfo_t info{};
     info.si_code = SI_QUEUE;
     info.si_pid = ::getpid();
@@ -106,7 +106,7 @@ std::vector<pid_t> threads() {
   DIR* tasks = ::opendir("/proc/self/task");
   if (!tasks) return ids;
   while (const dirent* entry = ::readdir(tasks)) {
-    if (const pid_t id = std::atoi(entry->d_name)) ids.push_back(id);
+    if (const pid_t id = static_cast<pid_t>(std::strtol(entry->d_name, nullptr, 10))) ids.push_back(id);
   }
   ::closedir(tasks);
   return ids;
@@ -131,7 +131,7 @@ int limit_capabilities(uint64_t keep, uint64_t& kept) {
     for (const pid_t thread : all) {
       if (!has_more(thread)) continue;
       waiting = true;
-      if (told.insert(thread).second) signal.send(thread, keep);
+      if (told.insert(thread).second) SignalOfEveryThread::send(thread, keep);
     }
     if (!waiting) return 0;
     std::this_thread::sleep_for(100us);

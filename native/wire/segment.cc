@@ -14,7 +14,7 @@ struct IpView {
 ParseError parse_ipv4(std::span<const uint8_t> packet, IpView& out) {
   using namespace ipv4;
   if (packet.size() < kHeader) return ParseError::kTruncated;
-  const size_t header = (packet[kVersionAndLength] & 0x0f) * 4u;
+  const size_t header = size_t{4} * (packet[kVersionAndLength] & 0x0f);
   const size_t total = read16(&packet[kTotalLength]);
   if (header < kHeader || total < header) return ParseError::kBadHeader;
   if (total > packet.size()) return ParseError::kTruncated;
@@ -81,7 +81,7 @@ ParseError parse_segment(std::span<const uint8_t> packet, const VirtioNetHeader*
 
   const std::span<const uint8_t> segment = ip.tcp;
   if (segment.size() < tcp::kHeader) return ParseError::kTruncated;
-  const size_t header = (segment[tcp::kDataOffset] >> 4) * 4u;
+  const size_t header = size_t{4} * (segment[tcp::kDataOffset] >> 4);
   if (header < tcp::kHeader) return ParseError::kBadHeader;
   if (header > segment.size()) return ParseError::kTruncated;
 
