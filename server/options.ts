@@ -4,12 +4,10 @@ import type { ServerOptions } from '../src/tunnel/options.js';
 export const SERVER = {
   role: 'server',
   usage:
-    '$0 --local PORT --remote HOST:PORT\n\n' +
+    '$0 --local [IP:]PORT --remote HOST:PORT\n\n' +
     'Takes the connections of guise and phantun clients and sends each datagram to a UDP service.',
   example: ['$0 -l 443 -r 127.0.0.1:51820', 'WireGuard listens on 51820'],
-  epilogue:
-    'Give WireGuard MTU = 1428 on both ends (1408 over IPv6).\n' +
-    'The port does not show up in `ss`: no socket of the kernel has it.',
+  epilogue: 'Give WireGuard MTU = 1428 on both ends (1408 over IPv6).',
 } as const;
 
 /**

@@ -126,13 +126,13 @@ const SYSTEM: Readonly<Record<string, Readonly<Record<string, Entry>>>> = {
   open: {
     ENOENT: {
       sentence: 'There is no /dev/net/tun',
-      mend: 'load the module with `modprobe tun`; a container needs `--device /dev/net/tun`',
+      mend: 'load the module with `modprobe tun`, and give a container the device /dev/net/tun',
     },
     ENODEV: { sentence: 'The kernel has no TUN driver', mend: 'load the module with `modprobe tun`' },
     EACCES: { sentence: 'No right to open /dev/net/tun', mend: 'run as root or give the process CAP_NET_ADMIN' },
     EPERM: {
       sentence: 'No right to open /dev/net/tun',
-      mend: 'run as root; a container needs `--device /dev/net/tun --cap-add NET_ADMIN`',
+      mend: 'run as root; give a container the device /dev/net/tun and the capability NET_ADMIN',
     },
     EMFILE: { sentence: 'Too many open files', mend: MORE_FILES },
   },
@@ -149,7 +149,14 @@ const SYSTEM: Readonly<Record<string, Readonly<Record<string, Entry>>>> = {
       option: 'local',
     },
   },
-  socket: { EMFILE: { sentence: 'Too many open files', mend: MORE_FILES } },
+  socket: {
+    EPERM: {
+      sentence: 'No right to open packet sockets',
+      mend: 'run as root or give the process CAP_NET_RAW',
+    },
+    EAFNOSUPPORT: { sentence: 'The kernel has no packet sockets', mend: 'load the module with `modprobe af_packet`' },
+    EMFILE: { sentence: 'Too many open files', mend: MORE_FILES },
+  },
   epoll_create1: { EMFILE: { sentence: 'Too many open files', mend: MORE_FILES } },
   eventfd: { EMFILE: { sentence: 'Too many open files', mend: MORE_FILES } },
   timerfd_create: { EMFILE: { sentence: 'Too many open files', mend: MORE_FILES } },
@@ -185,7 +192,35 @@ const SYSTEM: Readonly<Record<string, Readonly<Record<string, Entry>>>> = {
     EISCONN: { sentence: 'The connection is spliced already', mend: 'splice a connection once' },
     ENOENT: { sentence: 'The application is gone', mend: 'its next datagram makes it new' },
   },
+  SO_MARK: {
+    EPERM: {
+      sentence: 'No right to set a mark',
+      mend: 'give the process CAP_NET_ADMIN; with Linux 5.17 CAP_NET_RAW is enough',
+      option: 'fwmark',
+    },
+  },
+  SO_BINDTODEVICE: {
+    ENODEV: { sentence: 'There is no such interface', mend: 'see `ip link`', option: 'bind-device' },
+    EPERM: { sentence: 'No right to choose an interface', mend: 'give the process CAP_NET_RAW', option: 'bind-device' },
+  },
+  PACKET_RX_RING: {
+    ENOMEM: {
+      sentence: 'No memory for what packet sockets receive',
+      mend: 'give more memory, or use a TUN',
+      option: 'device',
+    },
+  },
   listen: {
+    EADDRNOTAVAIL: {
+      sentence: 'This address is not one of the host',
+      mend: 'see `ip address` and choose another',
+      option: 'local',
+    },
+    EACCES: {
+      sentence: 'No right to take a port below 1024',
+      mend: 'choose a higher one, run as root, or give the process CAP_NET_BIND_SERVICE',
+      option: 'local',
+    },
     EADDRINUSE: {
       sentence: 'Another program has this TCP port (see `ss -ltnp`)',
       mend: 'stop it or choose another',
@@ -195,15 +230,16 @@ const SYSTEM: Readonly<Record<string, Readonly<Record<string, Entry>>>> = {
   read: {
     ECONNRESET: { sentence: 'The peer has reset the connection' },
     ETIMEDOUT: { sentence: 'The peer does not answer any more' },
+    EADDRNOTAVAIL: { sentence: 'The host has lost the address of this connection' },
     ENODEV: { sentence: 'The packet device is gone: somebody deleted the interface or closed its other end' },
   },
 };
 
 /** Where to get the host's own tools, by program. */
 const PROGRAMS: Readonly<Record<string, Pick<Entry, 'option'> & { readonly mend: string }>> = {
-  ip: { mend: 'install iproute2' },
-  nft: { mend: 'install nftables, or set the rules by other means', option: 'firewall' },
-  flock: { mend: 'install util-linux' },
+  ip: { mend: 'install iproute2, or use packet sockets', option: 'device' },
+  nft: { mend: 'install nftables, set the rules by other means, or use packet sockets', option: 'firewall' },
+  flock: { mend: 'install util-linux, or use packet sockets', option: 'device' },
 };
 
 const WATCH_THE_PATH = 'look at what comes in with tcpdump';
@@ -217,7 +253,7 @@ const DROPS: Readonly<Record<string, Entry>> = {
   truncated: { sentence: 'packets are shorter than their headers say' },
   notIp: { sentence: 'packets on the device are neither IPv4 nor IPv6' },
   notTcp: { sentence: 'packets on the device are not TCP' },
-  fragment: { sentence: 'packets are fragments, which honest TCP peers never send' },
+  fragment: { sentence: 'packets are fragments that cannot be put together' },
   badHeader: { sentence: 'packets have headers that contradict themselves' },
   badChecksum: {
     sentence: 'segments came with a wrong checksum: something on the path damages them',
@@ -242,7 +278,10 @@ const DROPS: Readonly<Record<string, Entry>> = {
     mend: 'lower the MTU of WireGuard (see the MTU line above)',
   },
   emptyDatagram: { sentence: 'datagrams of 0 bytes, which no segment can carry' },
-  deviceRefused: { sentence: 'the device did not take what was written to it' },
+  deviceRefused: {
+    sentence: 'the kernel did not take segments that were to be sent',
+    mend: 'look at the MTU of the interface, the routes to the other end, and the OUTPUT chains of the host',
+  },
   backendRefused: { sentence: 'nobody listens at the address of the UDP service', mend: 'start the service there' },
   udpSendFailed: { sentence: 'datagrams could not be sent by UDP' },
   noFlow: { sentence: 'datagrams were sent on a connection that had just ended' },
@@ -271,6 +310,14 @@ const DROPS: Readonly<Record<string, Entry>> = {
   },
   applicationGone: { sentence: 'connections have lost the application that they were for' },
   finData: { sentence: 'datagrams came with a FIN' },
+  deviceOverrun: {
+    sentence: 'packets came faster than they were read',
+    mend: 'give the host a processor more, or fewer clients',
+  },
+  notLocal: { sentence: 'packets are for others, to whom this host forwards them' },
+  fragmentOverlap: { sentence: 'fragments of one packet contradict each other' },
+  fragmentLate: { sentence: 'packets were fragmented on the way, and not all of their fragments came' },
+  fragmentCrowded: { sentence: 'more fragments came than are kept' },
 };
 
 /** All of it, for tests and documentation. */

@@ -1,7 +1,14 @@
 /** guise as a library: a TCP/IP stack of fake connections, each a datagram socket. */
 export { Stack } from './fake_tcp/stack.js';
 export type { StackEvents } from './fake_tcp/stack.js';
-export type { ConnectOptions, DescriptorOptions, StackOptions, TunOptions } from './fake_tcp/options.js';
+export type {
+  ConnectOptions,
+  DescriptorOptions,
+  DeviceOptions,
+  PacketOptions,
+  StackOptions,
+  TunOptions,
+} from './fake_tcp/options.js';
 export { Socket } from './fake_tcp/socket.js';
 export type { SocketEvents } from './fake_tcp/flow.js';
 export { Listener } from './fake_tcp/listener.js';

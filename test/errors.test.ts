@@ -87,10 +87,10 @@ t.test("every code of the system can be built, with the system's facts", async (
 });
 
 t.test('a program that is missing comes with where to get it', async (t) => {
-  t.equal(programMissing('ip').message, 'The program `ip` is missing; install iproute2.');
+  t.equal(programMissing('ip').message, 'The program `ip` is missing; install iproute2, or use packet sockets.');
   t.match(programMissing('nft'), { code: 'ERR_GUISE_PROGRAM_MISSING', option: 'firewall' });
   t.equal(programMissing('frobnicate').message, 'The program `frobnicate` is missing; install it.');
-  t.equal(programMissing('ip').option, undefined);
+  t.equal(programMissing('ip').option, 'device');
 });
 
 t.test('no text names a flag: the option says which one it is', async (t) => {
@@ -116,6 +116,8 @@ t.test('every reason for a drop has a sentence', async (t) => {
     'backendRefused',
     'badAck',
     'badChecksum',
+    'deviceOverrun',
+    'deviceRefused',
     'eventsFull',
     'flowsFull',
     'outOfWindow',

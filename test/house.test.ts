@@ -21,7 +21,8 @@ const FLOORS: readonly (readonly string[])[] = [
   ['src/errors.ts', 'src/policy.ts', 'src/clock.ts'],
   ['src/wire'],
   ['native/binding'],
-  ['native/plane', 'native/process', 'native/host'],
+  ['native/plane', 'native/process'],
+  ['native/host'],
   ['native/io'],
   ['native/wire'],
 ];

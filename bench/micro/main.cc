@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "io/packet_device.h"
+#include "io/descriptor_device.h"
 #include "io/segment_run.h"
 #include "plane/event_queue.h"
 #include "plane/syn_cookie.h"
@@ -23,6 +23,8 @@
 using namespace guise;
 
 namespace {
+
+constexpr BatchLimits kOnePacket{1, kLargestRead};
 
 constexpr size_t kDatagram = 1400;
 constexpr size_t kBatch = 46;  // datagrams of 1400 bytes in one super-segment
@@ -132,25 +134,27 @@ const std::map<std::string, Case> kCases = {
      }},
     {"write of 46 datagrams as one super-segment",
      [] {
-       auto device = std::make_shared<PacketDevice>(UniqueFd(::open("/dev/null", O_WRONLY)), true, true);
+       auto device =
+           std::make_shared<DescriptorDevice>(UniqueFd(::open("/dev/null", O_WRONLY)), true, true, kOnePacket);
        auto header = std::make_shared<SegmentHeader>(tuple_of(40000));
        auto data = std::make_shared<std::vector<uint8_t>>(kBatch * kDatagram, 0x5a);
        auto run = std::make_shared<SegmentRun>(64, kMaxPacket - header->size());
        return [device, header, data, run] {
          for (size_t i = 0; i < kBatch; ++i) run->add(data->data() + i * kDatagram, kDatagram, kDatagram);
-         if (device->write_run(*header, 1, 2, true, *run).error != 0) std::abort();
+         if (device->write_run({}, *header, 1, 2, true, *run).error != 0) std::abort();
          run->clear();
        };
      }},
     {"write of 46 datagrams one by one, without offload",
      [] {
-       auto device = std::make_shared<PacketDevice>(UniqueFd(::open("/dev/null", O_WRONLY)), false, false);
+       auto device =
+           std::make_shared<DescriptorDevice>(UniqueFd(::open("/dev/null", O_WRONLY)), false, false, kOnePacket);
        auto header = std::make_shared<SegmentHeader>(tuple_of(40000));
        auto data = std::make_shared<std::vector<uint8_t>>(kBatch * kDatagram, 0x5a);
        auto run = std::make_shared<SegmentRun>(64, kMaxPacket - header->size());
        return [device, header, data, run] {
          run->add(data->data(), data->size(), kDatagram);
-         if (device->write_run(*header, 1, 2, true, *run).error != 0) std::abort();
+         if (device->write_run({}, *header, 1, 2, true, *run).error != 0) std::abort();
          run->clear();
        };
      }},

@@ -13,6 +13,7 @@
 
 #include "plane/datagram_queue.h"
 #include "wire/tuple.h"
+#include "wire/way.h"
 
 namespace guise::arguments {
 
@@ -121,6 +122,14 @@ inline Tuple tuple(const Napi::Value& value) {
   uint16_t ports[2];
   std::memcpy(ports, &all[2 * kAddressBytes], sizeof ports);
   return {{address_at(all), ports[0]}, {address_at(all.subspan(kAddressBytes)), ports[1]}};
+}
+
+inline Way way(const Napi::Value& value) {
+  if (!value.IsBigInt()) refuse<Napi::TypeError>(value.Env(), "way", kind_of(value), "a BigInt");
+  bool lossless = false;
+  const Way found(value.As<Napi::BigInt>().Uint64Value(&lossless));
+  if (!lossless) refuse<Napi::RangeError>(value.Env(), "way", "larger", "a BigInt of 64 bits");
+  return found;
 }
 
 // Whole words, as many as a TCP header takes (RFC 9293 §3.1).

@@ -1,10 +1,13 @@
 #include "binding/engine_object.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <set>
 
 #include "binding/arguments.h"
 #include "binding/policy.h"
+#include "io/descriptor_device.h"
+#include "io/link_device.h"
 
 namespace guise {
 namespace {
@@ -21,9 +24,10 @@ Napi::Value view_of(Napi::Env env, void* data, size_t size, std::shared_ptr<T> o
   return Napi::ArrayBuffer::New(env, data, size, [keep](Napi::Env, void*) { delete keep; });
 }
 
-std::vector<UniqueFd> devices_of(const Napi::Value& value) {
-  const Napi::Array array = list(value, "devices", 1, kMostWorkers);
-  std::set<int> taken;
+// A list of descriptors, each at most once, none that is in `taken`.
+std::vector<int> descriptors_of(const Napi::Value& value, const char* name, size_t least, size_t most,
+                                std::set<int>& taken) {
+  const Napi::Array array = list(value, name, least, most);
   std::vector<int> fds;
   for (uint32_t i = 0; i < array.Length(); ++i) {
     const auto fd = static_cast<int>(whole_number(array.Get(i), "a descriptor", 0, INT32_MAX));
@@ -32,10 +36,61 @@ std::vector<UniqueFd> devices_of(const Napi::Value& value) {
     }
     fds.push_back(fd);
   }
-  std::vector<UniqueFd> devices;
-  devices.reserve(fds.size());
-  for (const int fd : fds) devices.emplace_back(fd);
+  return fds;
+}
+
+using Devices = std::vector<std::unique_ptr<PacketDevice>>;
+
+// Each descriptor becomes a device.
+Devices descriptor_devices(const Napi::Object& options, bool segmentation, BatchLimits limits) {
+  const bool virtio_header = boolean(options.Get("virtioHeader"), "virtioHeader");
+  std::set<int> taken;
+  Devices devices;
+  for (const int fd : descriptors_of(options.Get("devices"), "devices", 1, kMostWorkers, taken)) {
+    devices.push_back(std::make_unique<DescriptorDevice>(UniqueFd(fd), virtio_header, segmentation, limits));
+  }
   return devices;
+}
+
+// Each list of descriptors, in the order of `LinkSockets::each`, becomes a device. 0, or -errno and the call that
+// failed.
+int link_devices(const Napi::Object& object, bool segmentation, const Policy& policy, BatchLimits limits, Devices& out,
+                 const char*& syscall) {
+  const Napi::Value value = object.Get("links");
+  const Napi::Array array = list(value, "links", 1, kMostWorkers);
+  const uint32_t ring_bytes = whole_number(object.Get("ringBytes"), "ringBytes", 1, 1 << 30);
+  std::set<int> taken;
+  std::vector<LinkSockets> all;
+  std::vector<std::vector<int>> numbers;
+  for (uint32_t i = 0; i < array.Length(); ++i) {
+    const std::vector<int> fds = descriptors_of(array.Get(i), "links", LinkSockets::kLeast, LinkSockets::kMost, taken);
+    if (fds.size() != LinkSockets::kLeast && fds.size() != LinkSockets::kMost) {
+      refuse<Napi::RangeError>(value.Env(), "links", "a list of " + std::to_string(fds.size()),
+                               "those of IPv4, or of both families");
+    }
+    numbers.push_back(fds);
+  }
+  for (const std::vector<int>& fds : numbers) {
+    LinkSockets sockets;
+    size_t at = 0;
+    sockets.each([&](UniqueFd& socket) {
+      if (at < fds.size()) socket = UniqueFd(fds[at++]);
+    });
+    all.push_back(std::move(sockets));
+  }
+  const auto group = std::make_shared<LinkGroup>();
+  for (LinkSockets& sockets : all) {
+    std::unique_ptr<LinkDevice> device;
+    const LinkDevice::Options options{.segmentation = segmentation,
+                                      .limits = limits,
+                                      .ring_bytes = ring_bytes / static_cast<uint32_t>(all.size()),
+                                      .send_bytes = policy.link_send_bytes,
+                                      .send_wait = static_cast<int>(policy.link_send_wait),
+                                      .fanout = all.size() > 1};
+    if (const int error = LinkDevice::create(std::move(sockets), options, group, device, syscall)) return error;
+    out.push_back(std::move(device));
+  }
+  return 0;
 }
 
 uint32_t id_of(const Napi::Value& value, const char* name) { return whole_number(value, name, 1, kAny32); }
@@ -57,6 +112,8 @@ Napi::Function EngineObject::Define(Napi::Env env) {
                          InstanceMethod<&EngineObject::UdpPort>("udpPort"),
                          InstanceMethod<&EngineObject::CloseUdp>("closeUdp"),
                          InstanceMethod<&EngineObject::ReadFlow>("readFlow"),
+                         InstanceMethod<&EngineObject::Pass>("pass"),
+                         InstanceMethod<&EngineObject::SourceAddress>("sourceAddress"),
                          InstanceMethod<&EngineObject::Listen>("listen"),
                          InstanceMethod<&EngineObject::Unlisten>("unlisten"),
                          InstanceMethod<&EngineObject::CountDrop>("countDrop"),
@@ -111,12 +168,17 @@ Napi::Value EngineObject::Open(const Napi::CallbackInfo& info) {
   const Napi::Function wake = function(info[1], "wake");
   if (engine_) return Napi::Number::New(env, -EALREADY);
   Engine::Options options;
-  options.devices = devices_of(object.Get("devices"));
-  options.virtio_header = boolean(object.Get("virtioHeader"), "virtioHeader");
-  options.segmentation = boolean(object.Get("segmentation"), "segmentation");
+  const bool segmentation = boolean(object.Get("segmentation"), "segmentation");
   options.udp_offload = boolean(object.Get("offload"), "offload");
   options.max_flows = whole_number(object.Get("maxFlows"), "maxFlows", 1, kMostFlows);
   options.policy = policy_of(object);
+  const BatchLimits limits{options.policy.device_batch_packets, options.policy.device_batch_bytes};
+  if (object.Get("links").IsUndefined()) {
+    options.devices = descriptor_devices(object, segmentation, limits);
+  } else if (const int error =
+                 link_devices(object, segmentation, options.policy, limits, options.devices, last_syscall_)) {
+    return Napi::Number::New(env, error);
+  }
   options.wake = {[](void* function) { static_cast<WakeFunction*>(function)->NonBlockingCall(); }, &wake_};
   wake_ = WakeFunction::New(env, wake, "guise", 0, 1);
   std::unique_ptr<Engine> engine;
@@ -175,18 +237,46 @@ Napi::Value EngineObject::ReadFlow(const Napi::CallbackInfo& info) {
   return With(info, [&](Engine& engine) { engine.read_flow(id_of(info[0], "flow")); });
 }
 
-// (port, options of a SYN-ACK to guise's SYNs over IPv4, over IPv6, to phantun's)
+// (ports, remotes: a list of [address, port])
+Napi::Value EngineObject::Pass(const Napi::CallbackInfo& info) {
+  return With(info, [&](Engine& engine) {
+    SegmentInterests interests;
+    const Napi::Array ports = list(info[0], "ports", 0, kAny16);
+    for (uint32_t i = 0; i < ports.Length(); ++i) interests.ports.push_back(port(ports.Get(i), "port", 1));
+    const Napi::Array remotes = list(info[1], "remotes", 0, kMostFlows);
+    for (uint32_t i = 0; i < remotes.Length(); ++i) {
+      const Napi::Array remote = list(remotes.Get(i), "a remote", 2, 2);
+      interests.remotes.push_back(endpoint(remote.Get(0u), remote.Get(1u), 1));
+    }
+    return engine.pass(interests, last_syscall_);
+  });
+}
+
+// (address, port): the address of 16 bytes, or -errno.
+Napi::Value EngineObject::SourceAddress(const Napi::CallbackInfo& info) {
+  return With(info, [&](Engine& engine) -> Napi::Value {
+    Address found;
+    last_syscall_ = "connect";
+    const int error = engine.source_address(endpoint(info[0], info[1], 1), found);
+    if (error) return Napi::Number::New(info.Env(), error);
+    auto bytes = Napi::Uint8Array::New(info.Env(), kAddressBytes);
+    std::ranges::copy(found.bytes, bytes.Data());
+    return Napi::Value(info.Env(), bytes);
+  });
+}
+
+// (port, options of a SYN-ACK to guise's SYNs over IPv4, over IPv6, to phantun's, address)
 Napi::Value EngineObject::Listen(const Napi::CallbackInfo& info) {
   return With(info, [&](Engine& engine) {
     const SynAckOptions options{.guise4 = tcp_options(info[1], "guise4"),
                                 .guise6 = tcp_options(info[2], "guise6"),
                                 .phantun = tcp_options(info[3], "phantun")};
-    engine.listen(port(info[0], "port", 1), options);
+    engine.listen(endpoint(info[4], info[0], 1), options);
   });
 }
 
 Napi::Value EngineObject::Unlisten(const Napi::CallbackInfo& info) {
-  return With(info, [&](Engine& engine) { engine.unlisten(port(info[0], "port", 1)); });
+  return With(info, [&](Engine& engine) { engine.unlisten(endpoint(info[1], info[0], 1)); });
 }
 
 Napi::Value EngineObject::CountDrop(const Napi::CallbackInfo& info) {
@@ -207,6 +297,7 @@ Napi::Value EngineObject::OpenFlow(const Napi::CallbackInfo& info) {
     options.max_payload = whole_number(object.Get("maxPayload"), "maxPayload", 1, kMaxPacket);
     options.push = boolean(object.Get("push"), "push");
     options.limit_initial_window = boolean(object.Get("limitInitialWindow"), "limitInitialWindow");
+    options.way = way(object.Get("way"));
     return engine.open_flow(options);
   });
 }
@@ -237,13 +328,13 @@ Napi::Value EngineObject::ForgetApplication(const Napi::CallbackInfo& info) {
   return With(info, [&](Engine& engine) { engine.forget_application(id_of(info[0], "application")); });
 }
 
-// (worker, tuple, seq, ack, flags, options)
+// (worker, tuple, way, seq, ack, flags, options)
 Napi::Value EngineObject::SendSegment(const Napi::CallbackInfo& info) {
   return With(info, [&](Engine& engine) {
-    engine.send_segment(worker_of(info[0], engine), tuple(info[1]), whole_number(info[2], "seq", 0, kAny32),
-                        whole_number(info[3], "ack", 0, kAny32),
-                        static_cast<uint8_t>(whole_number(info[4], "flags", 0, UINT8_MAX)),
-                        tcp_options(info[5], "options"));
+    engine.send_segment(worker_of(info[0], engine), tuple(info[1]), way(info[2]),
+                        whole_number(info[3], "seq", 0, kAny32), whole_number(info[4], "ack", 0, kAny32),
+                        static_cast<uint8_t>(whole_number(info[5], "flags", 0, UINT8_MAX)),
+                        tcp_options(info[6], "options"));
   });
 }
 

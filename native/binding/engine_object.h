@@ -36,6 +36,8 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
   Napi::Value UdpPort(const Napi::CallbackInfo& info);
   Napi::Value CloseUdp(const Napi::CallbackInfo& info);
   Napi::Value ReadFlow(const Napi::CallbackInfo& info);
+  Napi::Value Pass(const Napi::CallbackInfo& info);
+  Napi::Value SourceAddress(const Napi::CallbackInfo& info);
   Napi::Value Listen(const Napi::CallbackInfo& info);
   Napi::Value Unlisten(const Napi::CallbackInfo& info);
   Napi::Value CountDrop(const Napi::CallbackInfo& info);

@@ -1,7 +1,9 @@
 #include "binding/host_functions.h"
 
 #include "binding/arguments.h"
+#include "host/held_port.h"
 #include "host/ruleset_generation.h"
+#include "io/link_device.h"
 #include "io/tun_device.h"
 #include "process/privileges.h"
 #include "process/system_call_filter.h"
@@ -9,21 +11,24 @@
 namespace guise {
 namespace {
 
+constexpr uint32_t kMostQueues = 64;  // the engine's workers
+
+Napi::Value failure(Napi::Env env, int error, const char* syscall) {
+  auto result = Napi::Object::New(env);
+  result.Set("errno", error);
+  result.Set("syscall", syscall);
+  return result;
+}
+
 // (name, queues, offload): {name, fds, virtioHeader, segmentation}, or {errno, syscall}.
 Napi::Value OpenTun(const Napi::CallbackInfo& info) {
-  constexpr uint32_t kMostQueues = 64;  // the engine's workers
   const std::string name = arguments::text(info[0], "name");
   const uint32_t queues = arguments::whole_number(info[1], "queues", 1, kMostQueues);
   const bool offload = arguments::boolean(info[2], "offload");
   TunDevice device;
   const char* syscall = "";
-  const int error = open_tun(name, queues, offload, device, syscall);
+  if (const int error = open_tun(name, queues, offload, device, syscall)) return failure(info.Env(), error, syscall);
   auto result = Napi::Object::New(info.Env());
-  if (error) {
-    result.Set("errno", error);
-    result.Set("syscall", syscall);
-    return result;
-  }
   auto fds = Napi::Array::New(info.Env());
   for (size_t i = 0; i < device.queues.size(); ++i) fds.Set(static_cast<uint32_t>(i), device.queues[i].release());
   result.Set("name", device.name);
@@ -31,6 +36,40 @@ Napi::Value OpenTun(const Napi::CallbackInfo& info) {
   result.Set("virtioHeader", device.virtio_header);
   result.Set("segmentation", device.segmentation);
   return result;
+}
+
+// (address, port): {fd, port}, or {errno, syscall}.
+Napi::Value HoldPort(const Napi::CallbackInfo& info) {
+  Endpoint local = arguments::endpoint(info[0], info[1], 0);
+  UniqueFd fd;
+  const char* syscall = "";
+  auto result = Napi::Object::New(info.Env());
+  if (const int error = hold_port(local, fd, syscall)) return failure(info.Env(), error, syscall);
+  result.Set("fd", fd.release());
+  result.Set("port", local.port);
+  return result;
+}
+
+// (workers, ipv6, mark, interface): a list of descriptors for each worker, or {errno, syscall}.
+Napi::Value OpenLinks(const Napi::CallbackInfo& info) {
+  const uint32_t workers = arguments::whole_number(info[0], "workers", 1, kMostQueues);
+  const LinkSockets::Options options{.ipv6 = arguments::boolean(info[1], "ipv6"),
+                                     .mark = arguments::whole_number(info[2], "mark", 0, arguments::kAny32),
+                                     .interface = arguments::text(info[3], "interface")};
+  std::vector<LinkSockets> opened(workers);
+  const char* syscall = "";
+  for (LinkSockets& sockets : opened) {
+    if (const int error = LinkSockets::open(options, sockets, syscall)) return failure(info.Env(), error, syscall);
+  }
+  auto all = Napi::Array::New(info.Env());
+  for (uint32_t i = 0; i < workers; ++i) {
+    auto fds = Napi::Array::New(info.Env());
+    opened[i].each([&](UniqueFd& socket) {
+      if (socket.get() >= 0) fds.Set(fds.Length(), socket.release());
+    });
+    all.Set(i, fds);
+  }
+  return all;
 }
 
 // (mask): what is left of it, or -errno.
@@ -53,6 +92,8 @@ Napi::Value RulesetGeneration(const Napi::CallbackInfo& info) {
 
 void add_host_functions(Napi::Env env, Napi::Object exports) {
   exports.Set("openTun", Napi::Function::New(env, OpenTun));
+  exports.Set("openLinks", Napi::Function::New(env, OpenLinks));
+  exports.Set("holdPort", Napi::Function::New(env, HoldPort));
   exports.Set("limitCapabilities", Napi::Function::New(env, LimitCapabilities));
   exports.Set("filterSystemCalls", Napi::Function::New(env, FilterSystemCalls));
   exports.Set("rulesetGeneration", Napi::Function::New(env, RulesetGeneration));

@@ -45,7 +45,8 @@ Napi::Object event_record(Napi::Env env) {
                 {"payloadSize", offsetof(EventRecord, payload_size)},
                 {"ports", offsetof(EventRecord, local_port)},
                 {"detail", offsetof(EventRecord, detail)},
-                {"addresses", offsetof(EventRecord, local_address)}});
+                {"addresses", offsetof(EventRecord, local_address)},
+                {"way", offsetof(EventRecord, way)}});
 }
 // A tuple in JavaScript has the two addresses and the two ports as they are here.
 static_assert(offsetof(EventRecord, remote_port) == offsetof(EventRecord, local_port) + sizeof(uint16_t));
@@ -60,6 +61,7 @@ Napi::Object event_types(Napi::Env env) {
                        {"deviceGone", number(EventType::kDeviceGone)},
                        {"opening", number(EventType::kOpening)},
                        {"flowEnd", number(EventType::kFlowEnd)},
+                       {"addresses", number(EventType::kAddresses)},
                        {"applicationGone", number(EventType::kApplicationGone)}});
 }
 

@@ -37,7 +37,13 @@ constexpr Field kFields[] = {
     {"eventBufferBytes", &Policy::event_buffer_bytes, 1 << 17, kGigabyte},  // the largest record fits
     {"maxApplications", &Policy::max_applications, 0, (1 << 24) - 2},       // their ids have 24 bits
     {"deviceBatchPackets", &Policy::device_batch_packets, 1, 4096},
-    {"deviceBatchBytes", &Policy::device_batch_bytes, PacketBuffer::kLargest, kGigabyte},
+    {"deviceBatchBytes", &Policy::device_batch_bytes, kLargestRead, kGigabyte},
+    {"linkSendBytes", &Policy::link_send_bytes, 1, kGigabyte},
+    {"linkSendWait", &Policy::link_send_wait, 0, 1000},
+    {"fragmentBytes", &Policy::fragment_bytes, 0, kGigabyte},
+    {"fragmentsOfPacket", &Policy::fragments_of_packet, 1, 8192},  // more of 8 bytes no packet has
+    {"fragmentWait4", &Policy::fragment_wait4, 0, kHour},
+    {"fragmentWait6", &Policy::fragment_wait6, 0, kHour},
     {"udpBatchMessages", &Policy::udp_batch_messages, 1, 1024},  // UIO_MAXIOV, what recvmmsg takes
     {"udpBatchLargeMessages", &Policy::udp_batch_large_messages, 1, 1024},
     {"udpSocketBytes", &Policy::udp_socket_bytes, 1, kGigabyte},

@@ -9,33 +9,7 @@
 namespace guise {
 namespace {
 
-int family_of(const Endpoint& endpoint) { return endpoint.address.is_v4() ? AF_INET : AF_INET6; }
-
-socklen_t to_sockaddr(const Endpoint& endpoint, int family, sockaddr_storage& out) {
-  if (family == AF_INET) {
-    auto& v4 = reinterpret_cast<sockaddr_in&>(out);
-    v4.sin_family = AF_INET;
-    v4.sin_port = htons(endpoint.port);
-    std::memcpy(&v4.sin_addr, endpoint.address.v4(), 4);
-    return sizeof v4;
-  }
-  auto& v6 = reinterpret_cast<sockaddr_in6&>(out);
-  v6.sin6_family = AF_INET6;
-  v6.sin6_port = htons(endpoint.port);
-  std::memcpy(&v6.sin6_addr, endpoint.address.bytes.data(), 16);
-  return sizeof v6;
-}
-
 void set(int fd, int level, int option, int value) { (void)::setsockopt(fd, level, option, &value, sizeof value); }
-
-Endpoint to_endpoint(const sockaddr_storage& address) {
-  if (address.ss_family == AF_INET) {
-    const auto& v4 = reinterpret_cast<const sockaddr_in&>(address);
-    return {Address::from_v4(reinterpret_cast<const uint8_t*>(&v4.sin_addr)), ntohs(v4.sin_port)};
-  }
-  const auto& v6 = reinterpret_cast<const sockaddr_in6&>(address);
-  return {Address::from_v6(v6.sin6_addr.s6_addr), ntohs(v6.sin6_port)};
-}
 
 // Calls `take` with each control message; stops when it returns true.
 template <typename Take>
@@ -53,7 +27,7 @@ T data_of(const cmsghdr& header) {
 }
 
 int open_socket(const Endpoint& endpoint, const UdpSocket::Options& options, UniqueFd& out, const char*& syscall) {
-  const int family = family_of(endpoint);
+  const int family = family_of(endpoint.address);
   UniqueFd fd(::socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   syscall = "socket";
   if (fd.get() < 0) return -errno;
@@ -176,7 +150,7 @@ int UdpSocket::bind(const Endpoint& local, const Options& options, UniqueFd& out
     set(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, 0);  // [::] is every address of the host, IPv4 too
   }
   sockaddr_storage address{};
-  const socklen_t size = to_sockaddr(local, family_of(local), address);
+  const socklen_t size = to_sockaddr(local, family_of(local.address), address);
   syscall = "bind";
   if (::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), size) < 0) return -errno;
   out = std::move(fd);
@@ -188,19 +162,14 @@ int UdpSocket::connect(const Endpoint& remote, const Options& options, UniqueFd&
   const int error = open_socket(remote, options, fd, syscall);
   if (error) return error;
   sockaddr_storage address{};
-  const socklen_t size = to_sockaddr(remote, family_of(remote), address);
+  const socklen_t size = to_sockaddr(remote, family_of(remote.address), address);
   syscall = "connect";
   if (::connect(fd.get(), reinterpret_cast<sockaddr*>(&address), size) < 0) return -errno;
   out = std::move(fd);
   return 0;
 }
 
-Endpoint UdpSocket::local() const {
-  sockaddr_storage address{};
-  socklen_t size = sizeof address;
-  (void)::getsockname(fd_.get(), reinterpret_cast<sockaddr*>(&address), &size);
-  return to_endpoint(address);
-}
+Endpoint UdpSocket::local() const { return local_endpoint(fd_.get()); }
 
 int UdpSocket::family() const {
   int domain = AF_INET;

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "io/segment_run.h"
+#include "io/socket_address.h"
 #include "io/unique_fd.h"
 #include "wire/tuple.h"
 

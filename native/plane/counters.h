@@ -46,14 +46,14 @@ static_assert(sizeof(FlowCounters) == 128 && offsetof(FlowCounters, sent_datagra
 
 // What belongs to no flow.
 struct EngineCounters {
-  uint64_t dropped[32];  // by DropReason
+  uint64_t dropped[40];  // by DropReason
   uint64_t device_reads;
   uint64_t device_writes;
   uint64_t segmentation_fallbacks;  // times that an offload was turned off because the kernel refused it
   uint64_t syns_answered;
   uint64_t challenges;  // ACKs to segments that nobody who sees the connection would send (RFC 5961), and to keepalives
   uint64_t waiting_bytes;  // a gauge: in the queues of all applications and flows together
-  uint64_t unused[26];
+  uint64_t unused[18];
 };
 static_assert(sizeof(EngineCounters) % sizeof(FlowCounters) == 0);
 static_assert(static_cast<size_t>(DropReason::kCount) <= sizeof(EngineCounters::dropped) / sizeof(uint64_t));

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "plane/clock.h"
+#include "io/clock.h"
 
 namespace guise {
 
@@ -10,17 +10,21 @@ Downlink::Downlink(WorkerContext& context, PassiveOpen& passive_open, const std:
     : context_(context),
       passive_open_(passive_open),
       commands_waiting_(commands_waiting),
-      buffer_(context.policy.device_batch_bytes, context.policy.device_batch_packets) {}
+      reassembly_({.bytes = context.policy.fragment_bytes,
+                   .fragments = context.policy.fragments_of_packet,
+                   .wait4 = context.policy.fragment_wait4,
+                   .wait6 = context.policy.fragment_wait6},
+                  context.engine.hash_key) {}
 
 Downlink::Received Downlink::receive(PacketDevice& device) {
   if (std::exchange(paused_, false)) {
     take_known_or_not(waiting_);
   } else {
-    buffer_.begin();
+    begin(device);
   }
   Packet packet;
   PacketDevice::Read read;
-  while ((read = device.read(buffer_, packet)) == PacketDevice::Read::kPacket) {
+  while ((read = device.read(packet)) == PacketDevice::Read::kPacket) {
     count(context_.counters.engine().device_reads);
     if (!take(packet)) {
       flush();  // commands may end the flow of the run
@@ -29,17 +33,28 @@ Downlink::Received Downlink::receive(PacketDevice& device) {
     }
   }
   flush();
+  if (const uint64_t lost = device.take_overruns()) context_.counters.drop(DropReason::kDeviceOverrun, lost);
+  count_lost_fragments();
   passive_open_.next_batch(read == PacketDevice::Read::kFull);
   return read == PacketDevice::Read::kGone ? Received::kDeviceGone : Received::kAll;
+}
+
+void Downlink::begin(PacketDevice& device) {
+  device.begin();
+  reassembly_.release();
+  if (reassembly_.bytes() > 0) reassembly_.expire(coarse_milliseconds());
 }
 
 bool Downlink::take(const Packet& packet) {
   SegmentView segment;
   const ParseError refused = parse_segment(packet.bytes, packet.offload_or_null(), segment);
-  if (refused != ParseError::kNone) {
+  if (refused == ParseError::kFragment && context_.local_addresses) {
+    if (!parse_fragments(packet.bytes, segment)) return true;
+  } else if (refused != ParseError::kNone) {
     context_.counters.drop(drop_reason_of(refused));
     return true;
   }
+  segment.way = packet.way;
   Flow* flow = context_.flows.find(segment.tuple);
   if (flow) {
     take_established(*flow, segment);
@@ -53,14 +68,46 @@ bool Downlink::take(const Packet& packet) {
   return true;
 }
 
+bool Downlink::parse_fragments(std::span<const uint8_t> packet, SegmentView& segment) {
+  const auto fragment = parse_fragment(packet);
+  if (!fragment || !context_.local_addresses->contains(fragment->destination)) {
+    context_.counters.drop(fragment ? DropReason::kNotLocal : DropReason::kFragment);
+    return false;
+  }
+  const uint64_t now = coarse_milliseconds();
+  const auto whole = reassembly_.take(*fragment, now);
+  if (whole.empty()) return false;
+  const ParseError refused = parse_segment(whole, nullptr, segment);
+  segment.reassembled = true;
+  if (refused == ParseError::kNone) return true;
+  context_.counters.drop(drop_reason_of(refused));
+  // It may be the first of another packet with this identification. That of all of ours is 0.
+  if (refused == ParseError::kBadChecksum) (void)reassembly_.take(*fragment, now);
+  return false;
+}
+
+void Downlink::count_lost_fragments() {
+  const Reassembly::Lost lost = reassembly_.take_lost();
+  if (lost.overlapping > 0) context_.counters.drop(DropReason::kFragmentOverlap, lost.overlapping);
+  if (lost.late > 0) context_.counters.drop(DropReason::kFragmentLate, lost.late);
+  if (lost.crowded > 0) context_.counters.drop(DropReason::kFragmentCrowded, lost.crowded);
+}
+
 void Downlink::take_known_or_not(const SegmentView& segment) {
   if (Flow* flow = context_.flows.find(segment.tuple)) return take_established(*flow, segment);
   take_unknown(segment);
 }
 
 void Downlink::take_unknown(const SegmentView& segment) {
+  const bool listens = passive_open_.listens(segment.tuple.local);
+  if (const auto& addresses = context_.local_addresses) {
+    if (!addresses->contains(segment.tuple.local.address)) return context_.counters.drop(DropReason::kNotLocal);
+    if (!listens && !passive_open_.may_matter(segment)) return context_.counters.drop(DropReason::kStranger);
+  }
   const auto take_one = [&](const SegmentView& one) {
-    if (passive_open_.listens(one.tuple.local.port)) return passive_open_.receive(one);
+    if (listens) return passive_open_.receive(one);
+    // The kernel does not keep other programs' connections away here.
+    if (one.reassembled) return context_.counters.drop(DropReason::kStranger);
     if (!context_.emit(EventType::kSegment, 0, 0, one)) context_.counters.drop(DropReason::kEventsFull);
   };
   if (segment.payload.empty()) return take_one(segment);
@@ -74,7 +121,8 @@ void Downlink::take_unknown(const SegmentView& segment) {
 }
 
 void Downlink::take_established(Flow& flow, const SegmentView& segment) {
-  const Verdict verdict = judge(segment, flow.numbers(), context_.windows);
+  const FlowNumbers numbers = flow.numbers();
+  const Verdict verdict = judge(segment, numbers, context_.windows);
   switch (verdict) {
     case Verdict::kBadAck:
       return context_.counters.drop(DropReason::kBadAck, std::max<size_t>(1, segment.datagrams()));
@@ -92,6 +140,7 @@ void Downlink::take_established(Flow& flow, const SegmentView& segment) {
   }
   count(flow.counters.received_segments);
   if (verdict == Verdict::kChallenge) return challenge(flow);
+  flow.learn_way(segment, numbers);
   flow.take_ack(segment.ack);
   if (!flow.window_open.load(std::memory_order_relaxed) && !flow.window_open.exchange(true)) {
     opened_.push_back(flow.shared_from_this());
@@ -218,10 +267,7 @@ void Downlink::challenge(Flow& flow) {
   send_ack(flow);
 }
 
-void Downlink::send_ack(Flow& flow) {
-  context_.count_write(
-      context_.device_of(flow).write_segment(flow.header, flow.send_next(), flow.acknowledge(), kAck, {}, {}));
-}
+void Downlink::send_ack(Flow& flow) { context_.write_segment(flow, flow.send_next(), flow.acknowledge(), kAck); }
 
 // At once after Policy::ack_bytes, and after Policy::ack_interval for what is left.
 void Downlink::acknowledge(Flow& flow) {

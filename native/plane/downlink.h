@@ -8,6 +8,7 @@
 #include "io/segment_run.h"
 #include "plane/passive_open.h"
 #include "plane/worker_context.h"
+#include "wire/reassembly.h"
 
 namespace guise {
 
@@ -41,8 +42,12 @@ class Downlink {
   [[nodiscard]] bool has_due() const { return !due_.empty(); }
 
  private:
+  void begin(PacketDevice& device);
   // False when it has to wait for commands.
   [[nodiscard]] bool take(const Packet& packet);
+  // Reads a fragment, and the packet that it completes. False when there is none, and what is lost is counted.
+  [[nodiscard]] bool parse_fragments(std::span<const uint8_t> packet, SegmentView& segment);
+  void count_lost_fragments();
   void take_known_or_not(const SegmentView& segment);
   void take_established(Flow& flow, const SegmentView& segment);
   void take_unknown(const SegmentView& segment);
@@ -60,9 +65,9 @@ class Downlink {
   WorkerContext& context_;
   PassiveOpen& passive_open_;
   const std::atomic<bool>& commands_waiting_;
-  PacketBuffer buffer_;
   bool paused_ = false;
-  SegmentView waiting_;  // for commands, while paused
+  SegmentView waiting_;    // for commands, while paused
+  Reassembly reassembly_;  // of what comes to this worker: the kernel shares fragments out by their addresses
   std::vector<std::shared_ptr<Flow>> opened_;
   std::vector<std::shared_ptr<Flow>> due_;  // of an ACK
 

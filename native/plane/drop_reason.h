@@ -14,7 +14,7 @@ enum class DropReason : uint8_t {
   kTruncated,         // see ParseError
   kNotIp,             // …
   kNotTcp,            // …
-  kFragment,          // …
+  kFragment,          // … on a device of our own; elsewhere one that no honest host sends
   kBadHeader,         // …
   kBadChecksum,       // …
   kEventsFull,        // JavaScript is too slow for what arrives
@@ -38,15 +38,48 @@ enum class DropReason : uint8_t {
   kSourceFull,        // … although its address has as many as allowed
   kApplicationGone,   // came on a flow whose application is gone, or whose UDP listener was closed
   kFinData,           // came with a FIN: neither guise nor phantun sends any
+  kDeviceOverrun,     // came faster than it was read, so that the kernel's ring for it was full
+  kNotLocal,          // for an address that is not this host's: it forwards for others
+  kFragmentOverlap,   // fragments of one packet that contradict each other
+  kFragmentLate,      // … whose rest did not come in time
+  kFragmentCrowded,   // … that made room for others, or are too many
   kCount,
 };
 
 inline constexpr std::array<std::string_view, static_cast<size_t>(DropReason::kCount)> kDropReasonNames = {
-    "none",          "truncated",     "notIp",           "notTcp",         "fragment",      "badHeader",
-    "badChecksum",   "eventsFull",    "heldFull",        "pendingFull",    "abandoned",     "applicationsFull",
-    "oversize",      "emptyDatagram", "deviceRefused",   "backendRefused", "udpSendFailed", "noFlow",
-    "sendQueueFull", "outOfWindow",   "badAck",          "stranger",       "synLimit",      "challengeLimit",
-    "flowsFull",     "sourceFull",    "applicationGone", "finData",
+    "none",
+    "truncated",
+    "notIp",
+    "notTcp",
+    "fragment",
+    "badHeader",
+    "badChecksum",
+    "eventsFull",
+    "heldFull",
+    "pendingFull",
+    "abandoned",
+    "applicationsFull",
+    "oversize",
+    "emptyDatagram",
+    "deviceRefused",
+    "backendRefused",
+    "udpSendFailed",
+    "noFlow",
+    "sendQueueFull",
+    "outOfWindow",
+    "badAck",
+    "stranger",
+    "synLimit",
+    "challengeLimit",
+    "flowsFull",
+    "sourceFull",
+    "applicationGone",
+    "finData",
+    "deviceOverrun",
+    "notLocal",
+    "fragmentOverlap",
+    "fragmentLate",
+    "fragmentCrowded",
 };
 
 [[nodiscard]] inline DropReason drop_reason_of(ParseError error) {

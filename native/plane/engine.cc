@@ -3,6 +3,8 @@
 #include <cerrno>
 #include <random>
 
+#include "host/routes.h"
+
 namespace guise {
 
 namespace {
@@ -36,14 +38,9 @@ Engine::Engine(Options& options, std::shared_ptr<CounterSlab> counters)
                .hash_key = random_word(),
                .udp_offload = options.udp_offload,
                .wake = options.wake,
-               .devices = {},
+               .devices = std::move(options.devices),
                .workers = {}},
-      max_flows_(options.max_flows) {
-  for (UniqueFd& fd : options.devices) {
-    context_.devices.push_back(std::make_unique<PacketDevice>(std::move(fd), options.virtio_header,
-                                                              options.virtio_header && options.segmentation));
-  }
-}
+      max_flows_(options.max_flows) {}
 
 int Engine::start(const char*& syscall) {
   syscall = "pthread_create";
@@ -111,12 +108,27 @@ void Engine::close_udp(uint32_t listener) {
   }
 }
 
-void Engine::listen(uint16_t port, const SynAckOptions& options) {
-  for (auto& worker : workers_) worker->post([port, options](Worker& each) { each.listen(port, options); });
+int Engine::pass(const SegmentInterests& interests, const char*& syscall) {
+  for (const auto& device : context_.devices) {
+    if (const int error = device->pass(interests, syscall)) return error;
+  }
+  return 0;
 }
 
-void Engine::unlisten(uint16_t port) {
-  for (auto& worker : workers_) worker->post([port](Worker& each) { each.unlisten(port); });
+int Engine::source_address(const Endpoint& remote, Address& out) const {
+  // Every device may send a SYN by routes.
+  const uint32_t interface = context_.devices.front()->is_shared() ? interface_past_tunnels(remote.address) : 0;
+  int error = 0;
+  for (const auto& device : context_.devices) error = device->source_address(remote, interface, out);
+  return error;
+}
+
+void Engine::listen(const Endpoint& local, const SynAckOptions& options) {
+  for (auto& worker : workers_) worker->post([local, options](Worker& each) { each.listen(local, options); });
+}
+
+void Engine::unlisten(const Endpoint& local) {
+  for (auto& worker : workers_) worker->post([local](Worker& each) { each.unlisten(local); });
 }
 
 uint32_t Engine::free_id() {
@@ -207,10 +219,10 @@ void Engine::forget_application(uint32_t application_id) {
   workers_[worker]->post([application_id](Worker& each) { each.forget_application(application_id); });
 }
 
-void Engine::send_segment(size_t worker, const Tuple& tuple, uint32_t seq, uint32_t ack, uint8_t flags,
+void Engine::send_segment(size_t worker, const Tuple& tuple, Way way, uint32_t seq, uint32_t ack, uint8_t flags,
                           std::vector<uint8_t> options) {
-  workers_[worker]->post([tuple, seq, ack, flags, options = std::move(options)](Worker& each) {
-    each.send_segment(tuple, seq, ack, flags, options);
+  workers_[worker]->post([tuple, way, seq, ack, flags, options = std::move(options)](Worker& each) {
+    each.send_segment(tuple, way, seq, ack, flags, options);
   });
 }
 

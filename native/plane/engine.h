@@ -14,16 +14,14 @@ namespace guise {
 class Engine {
  public:
   struct Options {
-    std::vector<UniqueFd> devices;  // one worker each, 1 to 64
-    bool virtio_header = false;
-    bool segmentation = false;
-    bool udp_offload = true;  // UDP_GRO and UDP_SEGMENT
+    std::vector<std::unique_ptr<PacketDevice>> devices;  // one worker each, 1 to 64
+    bool udp_offload = true;                             // UDP_GRO and UDP_SEGMENT
     uint32_t max_flows = 0;
     Policy policy{};
     Wake wake;  // when events wait
   };
 
-  // 0, or -errno and the call that failed; then every descriptor is closed, those of the devices too.
+  // 0, or -errno and the call that failed; then the devices are closed.
   [[nodiscard]] static int create(Options options, std::unique_ptr<Engine>& out, const char*& syscall);
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
@@ -47,9 +45,14 @@ class Engine {
   // Closes the sockets of a listener and forgets its applications. A flow that is spliced to one of them stays: it is
   // told of by kApplicationGone, and what comes on it is dropped and counted.
   void close_udp(uint32_t listener);
-  // Accepts connections on a TCP port of every address that the device's packets go to.
-  void listen(uint16_t port, const SynAckOptions& options);
-  void unlisten(uint16_t port);
+  // Which segments are ours, where the device carries others' too. 0, or -errno and the call that failed.
+  [[nodiscard]] int pass(const SegmentInterests& interests, const char*& syscall);
+  // The address that a connection to `remote` would have here, by the kernel's routes. 0 or -errno; EOPNOTSUPP on a
+  // device that has its own addresses.
+  [[nodiscard]] int source_address(const Endpoint& remote, Address& out) const;
+  // Accepts connections on a TCP port: of one address, or of all whose packets come, 0.0.0.0 for those of IPv4, or ::.
+  void listen(const Endpoint& local, const SynAckOptions& options);
+  void unlisten(const Endpoint& local);
   // A flow's id, or -ENFILE when there are as many as allowed.
   [[nodiscard]] int open_flow(const Flow::Options& options);
   void close_flow(uint32_t id);
@@ -64,7 +67,7 @@ class Engine {
   [[nodiscard]] int splice_udp(uint32_t id, const Endpoint& remote, std::vector<Datagram> datagrams,
                                const char*& syscall);
   void forget_application(uint32_t application_id);
-  void send_segment(size_t worker, const Tuple& tuple, uint32_t seq, uint32_t ack, uint8_t flags,
+  void send_segment(size_t worker, const Tuple& tuple, Way way, uint32_t seq, uint32_t ack, uint8_t flags,
                     std::vector<uint8_t> options);
   void send_control(uint32_t id, uint8_t flags, int64_t receive_next);
   void send_datagrams(uint32_t id, std::vector<Datagram> datagrams);

@@ -28,6 +28,7 @@ enum class EventType : uint8_t {
   kDeviceGone = 5,   // control. The interface was deleted, or the other end of the descriptor closed
   kOpening = 6,      // the ACK that brings a cookie back, or data behind it: detail is 1 for a SYN of phantun's kind
   kFlowEnd = 7,      // control. The RST or the FIN of a flow's peer; seq is that of the RST or FIN itself
+  kAddresses = 9,    // control. The host has got an address, or lost one
   kApplicationGone = 8,  // control. A flow was spliced to an application that is gone: what comes on it is dropped
 };
 
@@ -47,6 +48,7 @@ struct EventRecord {
   uint32_t detail = 0;  // of a flow: FlowCounters.generation, since its id may be another's when the event is read
   uint8_t local_address[16]{};
   uint8_t remote_address[16]{};
+  uint64_t way = 0;  // of a segment or an opening: how it came, see Way
 
   void set_tuple(const Tuple& tuple) {
     std::memcpy(local_address, tuple.local.address.bytes.data(), 16);
@@ -55,7 +57,7 @@ struct EventRecord {
     remote_port = tuple.remote.port;
   }
 };
-static_assert(sizeof(EventRecord) == 64);
+static_assert(sizeof(EventRecord) == 72);
 
 class EventQueue {
  public:

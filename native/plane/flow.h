@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <cstdlib>
 #include <memory>
 #include <mutex>
 
@@ -36,6 +37,7 @@ struct Flow : std::enable_shared_from_this<Flow> {
     uint32_t max_payload = 0;
     bool push = false;
     bool limit_initial_window = false;  // until the peer's first segment
+    Way way;
   };
 
   // `id` and its counters are nobody else's.
@@ -52,7 +54,8 @@ struct Flow : std::enable_shared_from_this<Flow> {
         counters(slab.flow(with_id)),
         window_open(!options.limit_initial_window),
         challenged_at(0u - with_policy.challenge_interval),
-        held(slab.engine()) {
+        held(slab.engine()),
+        way_(options.way.word()) {
     begin_counters(options);
   }
 
@@ -115,6 +118,23 @@ struct Flow : std::enable_shared_from_this<Flow> {
     }
   }
 
+  // Any thread's: how its segments leave.
+  [[nodiscard]] Way way() const { return Way(way_.load(std::memory_order_relaxed)); }
+
+  // A reader's: the way that a segment came is the way back, when its numbers are those of somebody who sees the
+  // connection: a stranger must not lead it elsewhere.
+  void learn_way(const SegmentView& segment, const FlowNumbers& before) {
+    if (!segment.way.known() || segment.way == way()) return;
+    const auto distance = static_cast<uint32_t>(std::abs(int64_t{ahead(segment.seq, before.receive_next)}));
+    if (distance < policy.fin_late_window) way_.store(segment.way.word(), std::memory_order_relaxed);
+  }
+
+  // Any thread's: a way that has turned out to lead nowhere; the kernel's routes are asked from now on.
+  void forget_way(Way lost) {
+    uint64_t word = lost.word();
+    way_.compare_exchange_strong(word, 0, std::memory_order_relaxed);
+  }
+
   // A reader's, for a stray that is believed: wherever RCV.NXT was.
   void set_receive_next(uint32_t next) { set(counters.receive_next, next); }
 
@@ -156,6 +176,8 @@ struct Flow : std::enable_shared_from_this<Flow> {
   }
 
  private:
+  std::atomic<uint64_t> way_;  // see Way: a reader's to learn, any thread's to forget
+
   static uint32_t number(uint64_t& counter) { return static_cast<uint32_t>(read_counter(counter)); }
   static void set(uint64_t& counter, uint32_t value) {
     std::atomic_ref(counter).store(value, std::memory_order_relaxed);

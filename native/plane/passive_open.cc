@@ -1,6 +1,6 @@
 #include "plane/passive_open.h"
 
-#include "plane/clock.h"
+#include "io/clock.h"
 #include "wire/tcp_options.h"
 
 namespace guise {
@@ -11,12 +11,23 @@ SynKind kind_of(const SegmentView& syn) {
   return syn.seq == 0 && !has_option(syn.options, TcpOption::kSackPermitted) ? SynKind::kPhantun : SynKind::kGuise;
 }
 
+// 0.0.0.0 stands for all of IPv4, :: for all.
+bool covers(const Address& listening, const Address& address) {
+  constexpr uint8_t kAny4[4] = {};
+  return listening == address || listening == Address() || (address.is_v4() && listening == Address::from_v4(kAny4));
+}
+
 }  // namespace
+
+bool PassiveOpen::may_matter(const SegmentView& segment) {
+  const bool answers_syn = (segment.flags & (kSyn | kAck)) == (kSyn | kAck) || segment.flags & kRst;
+  return answers_syn || strangers_.take(coarse_milliseconds());
+}
 
 void PassiveOpen::receive(const SegmentView& segment) {
   if (segment.flags & kRst) return context_.counters.drop(DropReason::kStranger);
   if (segment.flags & kSyn && !(segment.flags & kAck)) {
-    return answer_syn(segment, ports_.find(segment.tuple.local.port)->second);
+    return answer_syn(segment, *find(segment.tuple.local));
   }
   const uint64_t now = coarse_milliseconds();
   const auto kind = (segment.flags & (kSyn | kFin | kAck)) == kAck
@@ -31,6 +42,15 @@ void PassiveOpen::receive(const SegmentView& segment) {
   if (!context_.emit(type, 0, kind == SynKind::kPhantun ? 1 : 0, segment)) {
     context_.counters.drop(DropReason::kEventsFull);
   }
+}
+
+const SynAckOptions* PassiveOpen::find(const Endpoint& local) const {
+  const auto port = ports_.find(local.port);
+  if (port == ports_.end()) return nullptr;
+  for (const Listening& each : port->second) {
+    if (covers(each.address, local.address)) return &each.options;
+  }
+  return nullptr;
 }
 
 void PassiveOpen::next_batch(bool more_wait) {
@@ -58,7 +78,7 @@ void PassiveOpen::answer_syn(const SegmentView& syn, const SynAckOptions& option
                                                          : options.guise6;
   count(context_.counters.engine().syns_answered);
   context_.count_write(
-      context_.device().write_segment(SegmentHeader(syn.tuple), isn, syn.seq + 1, kSyn | kAck, chosen, {}));
+      context_.device().write_segment(syn.way, SegmentHeader(syn.tuple), isn, syn.seq + 1, kSyn | kAck, chosen, {}));
 }
 
 }  // namespace guise

@@ -24,10 +24,20 @@ class PassiveOpen {
         strangers_(context.policy.strangers_per_second),
         refused_(context.policy.refused_syn_slots) {}
 
-  void listen(uint16_t port, SynAckOptions options) { ports_.insert_or_assign(port, std::move(options)); }
-  void unlisten(uint16_t port) { ports_.erase(port); }
+  // On an address, or on all of them: 0.0.0.0 or ::.
+  void listen(const Endpoint& local, SynAckOptions options) {
+    unlisten(local);
+    ports_[local.port].push_back({local.address, std::move(options)});
+  }
+  void unlisten(const Endpoint& local) {
+    std::erase_if(ports_[local.port], [&](const Listening& each) { return each.address == local.address; });
+  }
 
-  [[nodiscard]] bool listens(uint16_t port) const { return ports_.contains(port); }
+  [[nodiscard]] bool listens(const Endpoint& local) const { return find(local) != nullptr; }
+
+  // Whether JavaScript has to see a segment of no flow to a port that is not listened on, of a device that carries
+  // others' too: what answers a SYN, and of the rest no more than of strangers.
+  [[nodiscard]] bool may_matter(const SegmentView& segment);
 
   // Takes a segment of no flow to a port that is listened on.
   void receive(const SegmentView& segment);
@@ -36,11 +46,17 @@ class PassiveOpen {
   void next_batch(bool more_wait);
 
  private:
+  struct Listening {
+    Address address;
+    SynAckOptions options;
+  };
+
+  [[nodiscard]] const SynAckOptions* find(const Endpoint& local) const;
   void answer_syn(const SegmentView& syn, const SynAckOptions& options);
   [[nodiscard]] bool may_answer(uint32_t cookie);
 
   WorkerContext& context_;
-  std::unordered_map<uint16_t, SynAckOptions> ports_;
+  std::unordered_map<uint16_t, std::vector<Listening>> ports_;
   TokenBucket strangers_;
   size_t full_batches_ = 0;
   size_t answers_left_ = SIZE_MAX, second_answers_left_ = SIZE_MAX;

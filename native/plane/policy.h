@@ -33,6 +33,14 @@ struct Policy {
   // Batches.
   uint32_t device_batch_packets;
   uint32_t device_batch_bytes;
+  // Links.
+  uint32_t link_send_bytes;
+  uint32_t link_send_wait;
+  uint32_t fragment_bytes;
+  uint32_t fragments_of_packet;
+  uint32_t fragment_wait4;
+  uint32_t fragment_wait6;
+  // UDP.
   uint32_t udp_batch_messages;
   uint32_t udp_batch_large_messages;
   uint32_t udp_socket_bytes;

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "plane/clock.h"
+#include "io/clock.h"
 
 namespace guise {
 

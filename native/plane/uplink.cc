@@ -118,8 +118,11 @@ void Uplink::flush() {
   count(flow.counters.sent_datagrams, run_.segments());
   count(flow.counters.sent_bytes, run_.bytes());
   count(flow.counters.sent_batches);
-  const Written written = context_.device_of(flow).write_run(flow.header, seq, flow.acknowledge(), flow.push, run_);
+  const Way way = flow.way();
+  const Written written =
+      context_.device_of(flow).write_run(way, flow.header, seq, flow.acknowledge(), flow.push, run_);
   context_.count_write(written);
+  if (written.way_lost) flow.forget_way(way);
   if (written.refused > 0) count(flow.counters.sent_drops, written.refused);
   run_.clear();
 }

@@ -42,10 +42,19 @@ int Worker::create(uint8_t index, const EngineContext& engine, std::unique_ptr<W
   syscall = "epoll_ctl";
   PacketDevice& device = *engine.devices[index];
   const Descriptors& own = worker->descriptors_;
-  for (const auto& [fd, owner] : {std::pair<int, const void*>{own.wake.get(), &own.wake},
-                                  {own.timer.get(), &own.timer},
-                                  {device.fd(), &device}}) {
-    if (const int error = watch(own.epoll.get(), fd, EPOLLIN, const_cast<void*>(owner))) return error;
+  for (const UniqueFd* descriptor : {&own.wake, &own.timer}) {
+    if (const int error = watch(own.epoll.get(), descriptor->get(), EPOLLIN, const_cast<UniqueFd*>(descriptor)))
+      return error;
+  }
+  const uint32_t events_of_device = device.sees_what_waits() ? EPOLLIN | EPOLLET : EPOLLIN;
+  for (const int descriptor : device.descriptors()) {
+    if (const int error = watch(own.epoll.get(), descriptor, events_of_device, &device)) return error;
+  }
+  if (device.is_shared()) {
+    std::unique_ptr<LocalAddresses>& addresses = worker->context_.local_addresses;
+    if (const int error = LocalAddresses::create(addresses, syscall)) return error;
+    syscall = "epoll_ctl";
+    if (const int error = watch(own.epoll.get(), addresses->fd(), EPOLLIN, addresses.get())) return error;
   }
   out = std::move(worker);
   return 0;
@@ -103,25 +112,32 @@ void Worker::take_commands() {
 
 int Worker::turn(int timeout_ms) {
   std::array<epoll_event, 64> events;
+  PacketDevice& device = context_.device();
+  if (device.waits()) timeout_ms = 0;
   const int ready = ::epoll_wait(descriptors_.epoll.get(), events.data(), events.size(), timeout_ms);
+  bool device_ready = device.waits();
   for (int i = 0; i < ready; ++i) {
     const void* owner = events[i].data.ptr;
-    if (owner == &context_.device()) {
-      receive_from_device();
+    if (owner == &device) {
+      device_ready = true;
     } else if (owner == &descriptors_.wake) {
       uint64_t value;
       (void)!::read(descriptors_.wake.get(), &value, sizeof value);
       take_commands();
     } else if (owner == &descriptors_.timer) {
       on_timer();
+    } else if (owner == context_.local_addresses.get()) {
+      if (context_.local_addresses->refresh())
+        context_.emit_control(context_.record_of(EventType::kAddresses, 0, 0, {}));
     } else {
       auto* port = static_cast<UdpPort*>(events[i].data.ptr);
       if (!port->closed) uplink_.receive(*port);
     }
   }
+  if (device_ready) receive_from_device();
   removed_ports_.clear();
   arm_timer();
-  return ready;
+  return device_ready && ready == 0 ? 1 : ready;
 }
 
 void Worker::receive_from_device() {
@@ -134,7 +150,9 @@ void Worker::receive_from_device() {
   }
   if (received != kDeviceGone) return;
   device_alive_ = false;
-  (void)::epoll_ctl(descriptors_.epoll.get(), EPOLL_CTL_DEL, context_.device().fd(), nullptr);
+  for (const int descriptor : context_.device().descriptors()) {
+    (void)::epoll_ctl(descriptors_.epoll.get(), EPOLL_CTL_DEL, descriptor, nullptr);
+  }
   context_.emit_control(context_.record_of(EventType::kDeviceGone, 0, 0, {}));
 }
 
@@ -276,9 +294,9 @@ void Worker::release_application_of(Flow& flow) {
   if (flow.application) uplink_.release(*flow.application);
 }
 
-void Worker::send_segment(const Tuple& tuple, uint32_t seq, uint32_t ack, uint8_t flags,
+void Worker::send_segment(const Tuple& tuple, Way way, uint32_t seq, uint32_t ack, uint8_t flags,
                           std::span<const uint8_t> options) {
-  context_.count_write(context_.device().write_segment(SegmentHeader(tuple), seq, ack, flags, options, {}));
+  context_.count_write(context_.device().write_segment(way, SegmentHeader(tuple), seq, ack, flags, options, {}));
 }
 
 void Worker::send_control(Flow& flow, uint8_t flags, int64_t receive_next) {
@@ -288,7 +306,7 @@ void Worker::send_control(Flow& flow, uint8_t flags, int64_t receive_next) {
   const uint32_t seq = flow.take_sequence(flags & kFin ? 1 : 0);
   // phantun's closing RST has no ACK bit and ACK number 0.
   const uint32_t ack = flags & kAck ? flow.acknowledge() : 0;
-  context_.count_write(context_.device_of(flow).write_segment(flow.header, seq, ack, flags, {}, {}));
+  context_.write_segment(flow, seq, ack, flags);
 }
 
 void Worker::send_datagrams(Flow& flow, const std::vector<Datagram>& datagrams) {

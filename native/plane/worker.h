@@ -49,8 +49,8 @@ class Worker {
 
   // Commands. Only on this worker's thread.
 
-  void listen(uint16_t port, const SynAckOptions& options) { passive_open_.listen(port, options); }
-  void unlisten(uint16_t port) { passive_open_.unlisten(port); }
+  void listen(const Endpoint& local, const SynAckOptions& options) { passive_open_.listen(local, options); }
+  void unlisten(const Endpoint& local) { passive_open_.unlisten(local); }
   // Of a port that there is room for.
   void add_port(std::shared_ptr<UdpPort> port);
   void add_flow(std::shared_ptr<Flow> flow);
@@ -69,7 +69,8 @@ class Worker {
   // Binds a flow to a connected port; `datagrams` came before the flow was in the table.
   void splice_port(Flow& flow, std::shared_ptr<UdpPort> port, const std::vector<Datagram>& datagrams);
   void forget_application(uint32_t application_id);
-  void send_segment(const Tuple& tuple, uint32_t seq, uint32_t ack, uint8_t flags, std::span<const uint8_t> options);
+  void send_segment(const Tuple& tuple, Way way, uint32_t seq, uint32_t ack, uint8_t flags,
+                    std::span<const uint8_t> options);
   // A segment of an established flow with its current numbers: a pure ACK, FIN or RST. FIN takes a number.
   // `receive_next` replaces RCV.NXT first unless it is negative: a FIN of the peer's takes a number too.
   void send_control(Flow& flow, uint8_t flags, int64_t receive_next);

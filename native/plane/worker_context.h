@@ -6,6 +6,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "host/local_addresses.h"
 #include "io/packet_device.h"
 #include "plane/application_ids.h"
 #include "plane/counters.h"
@@ -56,6 +57,7 @@ struct WorkerContext {
   const Windows windows;
   const std::shared_ptr<EventQueue> events;  // shared with JavaScript
   ApplicationIds application_ids;
+  std::unique_ptr<LocalAddresses> local_addresses;  // where the device carries packets of others too
 
   TupleTable<std::shared_ptr<Flow>> flows;
   TupleTable<std::unique_ptr<Application>> applications;
@@ -66,6 +68,14 @@ struct WorkerContext {
 
   [[nodiscard]] bool has_room(const DatagramQueue& queue, size_t bytes) const {
     return queue.bytes() + bytes <= policy.queue_bytes && queue.total() + bytes <= policy.all_queues_bytes;
+  }
+
+  // A segment of a flow without payload.
+  void write_segment(Flow& flow, uint32_t seq, uint32_t ack, uint8_t flags) const {
+    const Way way = flow.way();
+    const Written written = device_of(flow).write_segment(way, flow.header, seq, ack, flags, {}, {});
+    if (written.way_lost) flow.forget_way(way);
+    count_write(written);
   }
 
   void count_write(const Written& written) const {
@@ -86,6 +96,7 @@ struct WorkerContext {
     record.flags = segment.flags;
     record.seq = segment.seq;
     record.ack = segment.ack;
+    record.way = segment.way.word();
     bool first = false;
     if (!events->push(record, segment.options, segment.payload, first)) return false;
     if (first) engine.wake.call(engine.wake.argument);

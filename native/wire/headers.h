@@ -8,10 +8,11 @@ namespace guise {
 
 // RFC 791 §3.1.
 namespace ipv4 {
-inline constexpr size_t kVersionAndLength = 0, kTotalLength = 2, kFragment = 6, kTimeToLive = 8, kProtocol = 9,
-                        kChecksum = 10, kSource = 12, kDestination = 16;
+inline constexpr size_t kVersionAndLength = 0, kTotalLength = 2, kIdentification = 4, kFragment = 6, kTimeToLive = 8,
+                        kProtocol = 9, kChecksum = 10, kSource = 12, kDestination = 16;
 inline constexpr size_t kHeader = 20;  // without options
-inline constexpr uint16_t kDontFragment = 0x4000, kMoreOrOffset = 0x3fff;
+inline constexpr uint16_t kDontFragment = 0x4000, kMoreFragments = 0x2000, kOffset = 0x1fff,
+                          kMoreOrOffset = kMoreFragments | kOffset;
 }  // namespace ipv4
 
 // RFC 8200 §3.
@@ -24,6 +25,9 @@ inline constexpr size_t kHeader = 40;
 enum : uint8_t { kHopByHop = 0, kRouting = 43, kFragment = 44, kAuthentication = 51, kDestinationOptions = 60 };
 // Of an extension header: what follows, its length in units, and its least size.
 inline constexpr size_t kExtensionNext = 0, kExtensionLength = 1, kExtensionLeast = 8;
+// Of the fragment header, from its begin: the place of the fragment, which is an offset in bytes and a flag (§4.5).
+inline constexpr size_t kFragmentHeader = 8, kPlace = 2, kIdentification = 4;
+inline constexpr uint16_t kOffset = 0xfff8, kMoreFragments = 1;
 }  // namespace ipv6
 
 // RFC 9293 §3.1.

@@ -9,6 +9,7 @@
 #include "wire/headers.h"
 #include "wire/tuple.h"
 #include "wire/virtio_net.h"
+#include "wire/way.h"
 
 namespace guise {
 
@@ -28,7 +29,9 @@ struct SegmentView {
   uint8_t flags = 0;
   std::span<const uint8_t> options;
   std::span<const uint8_t> payload;
-  size_t segment_size = 0;  // bytes of each datagram but the last; = payload.size() unless merged by GRO
+  size_t segment_size = 0;   // bytes of each datagram but the last; = payload.size() unless merged by GRO
+  Way way;                   // how it came; not known unless whoever read the packet says so
+  bool reassembled = false;  // it came in fragments, which nothing has sorted by ports before
 
   [[nodiscard]] size_t datagrams() const { return datagrams_in(payload.size(), segment_size); }
 };
@@ -39,7 +42,7 @@ enum class ParseError : uint8_t {
   kTruncated,    // shorter than its headers say
   kNotIp,        // neither IPv4 nor IPv6
   kNotTcp,       // ICMP, UDP, …
-  kFragment,     // an IP fragment: TCP with DF is never fragmented by an honest peer
+  kFragment,     // an IP fragment: see reassembly.h
   kBadHeader,    // header lengths that contradict each other, IPv4 addresses in an IPv6 header
   kBadChecksum,  // of IP or TCP
 };
@@ -55,6 +58,10 @@ class SegmentHeader {
   explicit SegmentHeader(const Tuple& tuple);
 
   [[nodiscard]] size_t ip_size() const { return ip_size_; }
+  [[nodiscard]] Address destination() const {
+    return ip_size_ == ipv4::kHeader ? Address::from_v4(bytes_ + ipv4::kDestination)
+                                     : Address::from_v6(bytes_ + ipv6::kDestination);
+  }
   // IP and TCP header without options.
   [[nodiscard]] size_t size() const { return ip_size_ + tcp::kHeader; }
 

@@ -1,6 +1,13 @@
 /** From a command line to the options of a tunnel. */
 import { readFileSync } from 'node:fs';
-import { USUAL_ADDRESSES, type Role, type Settings, type SharedSettings } from '../config/schema.js';
+import {
+  PACKET_OPTIONS,
+  TUN_OPTIONS,
+  USUAL_ADDRESSES,
+  type Role,
+  type Settings,
+  type SharedSettings,
+} from '../config/schema.js';
 import { settingsOf } from '../config/settings.js';
 import { usageError } from '../errors.js';
 import { createLog, type Log } from '../observe/log.js';
@@ -59,8 +66,12 @@ export function tunnelOptions(
 ): TunnelOptions & ProgramOptions {
   const { remote, tun, ipv4Only, idleTimeout, ignoreRst, queues, offload, firewall, mtu } = settings;
   const { tunLocal, tunPeer, tunLocal6, tunPeer6, handshakePacket } = settings;
+  const { device, fwmark, bindDevice } = settings;
   return {
     remote,
+    device: device === 'auto' ? wantedDevice(given) : device,
+    ...(fwmark === undefined ? {} : { fwmark }),
+    ...(bindDevice === undefined ? {} : { bindDevice }),
     ...(tun === undefined ? {} : { tun }),
     tunAddresses: {
       ...(tunLocal === undefined ? {} : { local4: tunLocal }),
@@ -81,6 +92,12 @@ export function tunnelOptions(
     signal,
     given,
   };
+}
+
+/** What the options ask for that only one kind of device has. */
+function wantedDevice(given: GivenNames): TunnelOptions['device'] {
+  if (TUN_OPTIONS.some((option) => given.has(option))) return 'tun';
+  return PACKET_OPTIONS.some((option) => given.has(option)) ? 'packet' : 'auto';
 }
 
 function readPacket(path: string, mtu: number, names: GivenNames): Uint8Array {

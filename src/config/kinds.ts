@@ -83,18 +83,23 @@ export function choice<const C extends string>(choices: readonly C[]): Kind<C> {
   };
 }
 
-export const port: Kind<number> = {
-  form: 'PORT',
-  expected: 'a port',
-  read: (value) => (typeof value === 'string' || typeof value === 'number' ? parsePort(String(value)) : undefined),
-  write: String,
-};
-
 export const endpoint: Kind<Endpoint> = {
   form: 'IP:PORT',
   expected: 'an IP address and a port',
   read: (value) => (typeof value === 'string' ? parseEndpoint(value) : undefined),
   write: formatEndpoint,
+};
+
+/** A port, of all addresses: ::; or of one. */
+export const listening: Kind<Endpoint> = {
+  form: '[IP:]PORT',
+  expected: 'a port, or an IP address and a port',
+  read: (value) => {
+    if (typeof value === 'number') return { address: '::', port: parsePort(String(value)) };
+    if (typeof value !== 'string') return undefined;
+    return value.includes(':') ? parseEndpoint(value) : { address: '::', port: parsePort(value) };
+  },
+  write: ({ address, port: number }) => (address === '::' ? String(number) : formatEndpoint({ address, port: number })),
 };
 
 export const hostPort: Kind<HostPort> = {

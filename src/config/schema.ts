@@ -4,7 +4,10 @@
  */
 import { LOG_FORMATS, LOG_LEVELS } from '../observe/log.js';
 import { CONNECTION, LIVENESS, TUNNEL } from '../policy.js';
-import { choice, endpoint, file, hostPort, ip, number, port, text, yesNo, type Kind } from './kinds.js';
+import { choice, endpoint, file, hostPort, ip, listening, number, text, yesNo, type Kind } from './kinds.js';
+
+/** What segments go through. */
+export const DEVICES = ['auto', 'packet', 'tun'] as const;
 
 export type Role = 'client' | 'server';
 
@@ -34,6 +37,11 @@ export const USUAL_ADDRESSES = {
   server: { local4: '192.168.201.1', peer4: '192.168.201.2', local6: 'fcc9::1', peer6: 'fcc9::2' },
 } as const satisfies Record<Role, object>;
 
+/** Who gives one of these wants a TUN. */
+export const TUN_OPTIONS = ['tun', 'tun-local', 'tun-peer', 'tun-local6', 'tun-peer6'] as const;
+/** … and of these, packet sockets. */
+export const PACKET_OPTIONS = ['fwmark', 'bind-device'] as const;
+
 const DAY = 86_400;
 const interfaceName = text({
   form: 'NAME',
@@ -62,10 +70,25 @@ function shared(role: Role) {
       default: false,
       help: 'RSTs do not end established connections: where a network injects them',
     }),
+    device: option(choice(DEVICES), {
+      heading: 'Host',
+      default: 'auto',
+      help: 'packet sockets, which change nothing on the host, or a TUN; auto takes the first that can be had',
+    }),
+    fwmark: option(number({ least: 1, most: 2 ** 32 - 1 }), {
+      heading: 'Host',
+      help: "mark of what finds its way by the host's routes, where rules (`ip rule`) go by it",
+      otherwise: 'none',
+    }),
+    'bind-device': option(interfaceName, {
+      heading: 'Host',
+      help: 'interface that connections are opened by, whatever the routes say',
+      otherwise: 'any',
+    }),
     tun: option(interfaceName, {
       heading: 'Host',
       phantun: true,
-      help: 'name of the TUN interface',
+      help: 'name of the TUN interface; this option and those of its addresses ask for a TUN',
       otherwise: 'kernel picks',
     }),
     'tun-local': option(ip(4), {
@@ -105,7 +128,7 @@ function shared(role: Role) {
     }),
     queues: option(number({ least: 1, most: 64 }), {
       heading: 'Data plane',
-      help: 'TUN queues, one thread each',
+      help: 'threads that share what comes; queues of the TUN',
       otherwise: 'one for two CPUs',
     }),
     offload: option(yesNo, {
@@ -159,12 +182,12 @@ export const OPTIONS = {
     }),
   },
   server: {
-    local: option(port, {
+    local: option(listening, {
       heading: 'Tunnel',
       alias: 'l',
       phantun: true,
       required: true,
-      help: 'TCP port that clients connect to',
+      help: 'TCP port that clients connect to, of one address or of all',
     }),
     remote: option(hostPort, {
       heading: 'Tunnel',

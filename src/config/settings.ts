@@ -1,7 +1,16 @@
 /** Values of any source (flags, environment, next a file) -> settings of which each is what its option takes. Pure. */
 import { inspect } from 'node:util';
 import { GuiseError, usageError } from '../errors.js';
-import { insideName, OPTIONS, type Option, type Role, type Schema, type Settings } from './schema.js';
+import {
+  insideName,
+  OPTIONS,
+  PACKET_OPTIONS,
+  TUN_OPTIONS,
+  type Option,
+  type Role,
+  type Schema,
+  type Settings,
+} from './schema.js';
 
 /**
  * @param values by the names of the options; undefined counts as not given
@@ -50,10 +59,15 @@ function refuseConflict(
   isGiven: (option: string) => boolean,
   nameOf: (option: string) => string,
 ): void {
-  const other = ['tun-local6', 'tun-peer6'].find(isGiven);
-  if (settings['ipv4Only'] !== true || other === undefined) return;
-  const option = 'ipv4-only';
-  throw usageError('ERR_GUISE_OPTION_CONFLICT', { option, given: nameOf(option), other: nameOf(other) });
+  const refuse = (option: string, other: string | undefined): void => {
+    if (other === undefined) return;
+    throw usageError('ERR_GUISE_OPTION_CONFLICT', { option, given: nameOf(option), other: nameOf(other) });
+  };
+  if (settings['ipv4Only'] === true) refuse('ipv4-only', ['tun-local6', 'tun-peer6'].find(isGiven));
+  if (settings['device'] === 'packet') refuse('device', TUN_OPTIONS.find(isGiven));
+  if (settings['device'] === 'tun') refuse('device', PACKET_OPTIONS.find(isGiven));
+  const tun = TUN_OPTIONS.find(isGiven);
+  if (tun) refuse(tun, PACKET_OPTIONS.find(isGiven));
 }
 
 /** A number as it is, other text in quotes. */

@@ -2,11 +2,24 @@
 import { getSystemErrorName } from 'node:util';
 import { filterSystemCalls, limitCapabilities } from '../native/process.js';
 
+/** By their numbers in linux/capability.h. */
+const CAPABILITIES = { CAP_SETPCAP: 8, CAP_NET_BIND_SERVICE: 10, CAP_NET_ADMIN: 12, CAP_NET_RAW: 13 };
+
 /**
- * By their numbers in linux/capability.h. A deleted interface is made again, its addresses, rules and forwarding with
- * it; a UDP port below 1024 is bound again then.
+ * `tun`: to set up a TUN, and again when it is deleted, with addresses, rules and forwarding, and a UDP port below 1024.
+ * `openPackets`: to open packet sockets, with large buffers and a mark, and to give up the rest afterwards. `packet`:
+ * nothing is needed once they are open.
  */
-const NEEDED = { CAP_NET_BIND_SERVICE: 10, CAP_NET_ADMIN: 12 };
+const NEEDED = {
+  tun: ['CAP_NET_BIND_SERVICE', 'CAP_NET_ADMIN'],
+  openPackets: ['CAP_SETPCAP', 'CAP_NET_BIND_SERVICE', 'CAP_NET_ADMIN', 'CAP_NET_RAW'],
+  packet: [],
+} as const satisfies Record<string, readonly (keyof typeof CAPABILITIES)[]>;
+
+export type Stage = keyof typeof NEEDED;
+
+/** What came of filtering system calls: a second filter would only cost. */
+let filtered: number | undefined;
 
 /**
  * Keeps the capabilities that are needed, of those that there are, and gives up everything else: for this process and
@@ -14,11 +27,11 @@ const NEEDED = { CAP_NET_BIND_SERVICE: 10, CAP_NET_ADMIN: 12 };
  *
  * @returns what is left, for the start block
  */
-export function dropPrivileges(): string {
-  const needed = Object.values(NEEDED).reduce((mask, number) => mask | (1 << number), 0);
+export function dropPrivileges(stage: Stage): string {
+  const needed = NEEDED[stage].reduce((mask, name) => mask | (1 << CAPABILITIES[name]), 0);
   const kept = limitCapabilities(needed);
-  const filtered = filterSystemCalls();
-  const names = Object.entries(NEEDED)
+  filtered ??= filterSystemCalls();
+  const names = Object.entries(CAPABILITIES)
     .filter(([, number]) => kept & (1 << number))
     .map(([name]) => name);
   const capabilities =

@@ -2,7 +2,7 @@
 import type { Log } from '../observe/log.js';
 import type { TunnelState } from '../tunnel/snapshot.js';
 import type { Tunnel } from '../tunnel/tunnel.js';
-import { dropPrivileges } from './privileges.js';
+import { dropPrivileges, type Stage } from './privileges.js';
 
 /** Aborts with the first SIGINT or SIGTERM; a second one ends the process at once. */
 export function endSignal(): AbortSignal {
@@ -25,12 +25,13 @@ const NOT_YET: readonly TunnelState[] = ['new', 'starting', 'settingUpAgain'];
 export interface ProcessOptions {
   readonly log: Log;
   /** Gives up rights, and says what is left of them; a test keeps its own. */
-  readonly limitRights?: () => string;
+  readonly limitRights?: (stage: Stage) => string;
 }
 
 /**
- * Runs tunnels until they have ended; when one of them fails, all are stopped. Gives up all rights that no tunnel needs
- * before the first is started: what needs more has to be read before.
+ * Runs tunnels until they have ended; when one of them fails, all are stopped. Gives up all rights that setting them up
+ * does not need before the first is started (what needs more has to be read before), and those that running does not need
+ * when they are ready.
  *
  * @throws {GuiseError} of the first that could not be set up, or not again
  */
@@ -38,11 +39,15 @@ export async function runTunnels(
   tunnels: readonly Tunnel[],
   { log, limitRights = dropPrivileges }: ProcessOptions,
 ): Promise<void> {
-  const rights = limitRights();
+  const on = (kind: 'packet' | 'tun'): boolean => tunnels.some(({ device }) => device.kind === kind);
+  let rights = limitRights(on('packet') ? 'openPackets' : 'tun');
   let said = false;
   const onReady = (): void => {
     if (tunnels.some(({ state }) => NOT_YET.includes(state))) return;
-    if (!said) log.info(rights);
+    if (!said) {
+      if (on('packet')) rights = limitRights(on('tun') ? 'tun' : 'packet');
+      log.info(rights);
+    }
     said = true;
     log.info(`ready (pid ${process.pid})`);
   };

@@ -9,10 +9,12 @@ import type { TupleBytes } from '../wire/tuple.js';
 import type { Profile } from '../wire/profile.js';
 import type { Backlog } from './backlog.js';
 import type { FlowInit } from './flow.js';
+import type { LocalEnds } from './local_ends.js';
 import type { Socket } from './socket.js';
 
 export interface AcceptorOptions {
   readonly engine: Engine;
+  readonly ends: LocalEnds;
   /** Connections that one remote address may have opened. */
   readonly maxFlowsPerSource: number;
   readonly maxPayload: (family: 4 | 6) => number;
@@ -72,6 +74,7 @@ export class Acceptor {
       this.#flows.delete(accepting.id);
       this.#accepting.delete(accepting.key);
       this.forget(accepting.key);
+      accepting.release();
     }
   }
 
@@ -84,7 +87,7 @@ export class Acceptor {
   }
 
   #open(backlog: Backlog, segment: Segment, profile: Profile): 'flowsFull' | 'sourceFull' | undefined {
-    const { engine, maxFlowsPerSource } = this.#options;
+    const { engine, ends, maxFlowsPerSource } = this.#options;
     const { worker, key, tuple, payload } = segment;
     if (backlog.isFull) return 'flowsFull';
     const source = sourceOf(key);
@@ -99,10 +102,13 @@ export class Acceptor {
       maxPayload,
       push: profile === 'guise',
       limitInitialWindow: false,
+      way: segment.way,
     });
     if (id < 0) return 'flowsFull';
     const early = payload.length > 0 ? [payload.slice()] : [];
-    this.#accepting.set(key, { backlog, id, worker, key, profile, maxPayload, early, accepted: true, receiveNext });
+    const { release } = ends.keep(backlog.local);
+    const init = { id, worker, key, profile, maxPayload, early, accepted: true, release };
+    this.#accepting.set(key, { backlog, receiveNext, ...init });
     this.#flows.set(id, key);
     this.#sources.set(source, before + 1);
     return undefined;

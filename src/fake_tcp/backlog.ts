@@ -1,6 +1,7 @@
 /** Accepted connections of one port that nobody has taken yet, and whether more are taken on. */
 import type { EventEmitter } from 'node:events';
 import { CONNECTION } from '../policy.js';
+import type { Endpoint } from '../wire/endpoint.js';
 import { emit } from './emit.js';
 import { Inbox } from './inbox.js';
 import type { Socket } from './socket.js';
@@ -25,16 +26,20 @@ export interface ListenerEvents {
 }
 
 export class Backlog {
-  readonly port: number;
+  readonly local: Endpoint;
   readonly #onClose: () => void;
   #emitter!: EventEmitter<ListenerEvents>;
   #inbox!: Inbox<Socket>;
   #closed = false;
 
   /** @param onClose the port is free, and what is being accepted on it is nobody's */
-  constructor({ port, onClose }: { port: number; onClose: (backlog: Backlog) => void }) {
-    this.port = port;
+  constructor({ local, onClose }: { local: Endpoint; onClose: (backlog: Backlog) => void }) {
+    this.local = local;
     this.#onClose = () => onClose(this);
+  }
+
+  get port(): number {
+    return this.local.port;
   }
 
   /** Whose listeners hear of it: the Listener, before anything happens. */

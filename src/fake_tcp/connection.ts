@@ -17,7 +17,7 @@ export interface ConnectionStep {
   /** Milliseconds after which to call `timeout`, instead of at the time asked for before. */
   readonly wait?: number;
   /** Once in a connection: nothing more is sent or received. `closed` is in order, the others are errors. */
-  readonly ended?: 'closed' | 'ECONNRESET' | 'ETIMEDOUT';
+  readonly ended?: 'closed' | 'ECONNRESET' | 'ETIMEDOUT' | 'EADDRNOTAVAIL';
   /** Once, with `ended` or after it: the tuple is free again. */
   readonly forget?: true;
 }
@@ -86,6 +86,11 @@ export class Connection {
     return this.#end(this.#state === 'established' ? 'ECONNRESET' : 'closed');
   }
 
+  /** The host has lost the address of this side: nothing of the peer comes here any more. */
+  addressLost(): ConnectionStep {
+    return this.#state === 'closed' ? NOTHING : this.#end(this.#state === 'established' ? 'EADDRNOTAVAIL' : 'closed');
+  }
+
   /** The time that a step asked to wait is over. */
   timeout(): ConnectionStep {
     switch (this.#state) {
@@ -118,7 +123,7 @@ export class Connection {
     }
   }
 
-  #end(why: 'closed' | 'ECONNRESET' | 'ETIMEDOUT'): ConnectionStep {
+  #end(why: NonNullable<ConnectionStep['ended']>): ConnectionStep {
     const heard = this.#state === 'lastAck';
     this.#state = 'closed';
     return heard ? { forget: true } : { ended: why, forget: true };

@@ -3,7 +3,7 @@ import { randomInt } from 'node:crypto';
 import { isIPv4 } from 'node:net';
 import { formatEndpoint, type Endpoint } from '../wire/endpoint.js';
 import { systemError } from '../errors.js';
-import type { Engine } from '../native/engine.js';
+import { NO_WAY, type Engine } from '../native/engine.js';
 import type { Segment } from '../native/types.js';
 import { ACK } from '../wire/flags.js';
 import { encodeTuple, tupleKey, type TupleBytes } from '../wire/tuple.js';
@@ -12,12 +12,11 @@ import type { ConnectSettings } from './options.js';
 import { PHANTUN_ISN, type Profile } from '../wire/profile.js';
 import type { FlowInit } from './flow.js';
 import type { Socket } from './socket.js';
-import { CONNECTION } from '../policy.js';
+import type { LocalEnds } from './local_ends.js';
 
 export interface ConnectorOptions {
   readonly engine: Engine;
-  /** The stack's own. */
-  readonly addresses: readonly string[];
+  readonly ends: LocalEnds;
   readonly maxPayload: (family: 4 | 6) => number;
   /** Whether a socket has the tuple of this key. */
   readonly isTaken: (key: string) => boolean;
@@ -98,7 +97,8 @@ export class Connector {
     const { timeout, worker, signal } = options;
     signal?.throwIfAborted();
     if (this.#isClosed()) throw systemError('ECONNABORTED', 'connect', remote);
-    const tuple = this.#freeTuple(remote);
+    const end = this.#options.ends.open(remote, (local) => this.#isInUse(local, remote));
+    const tuple = encodeTuple(end.local, remote);
     const phantun = profile === 'phantun';
     const open = new ActiveOpen({
       profile,
@@ -108,13 +108,17 @@ export class Connector {
       expected: phantun ? phantunIsn : undefined,
     });
     const key = tupleKey(tuple);
+    let established: Socket | undefined;
     try {
-      const outcome = await this.#drive(open, tuple, worker, signal);
+      const { outcome, way } = await this.#drive(open, tuple, worker, signal);
       // The stack may have been closed between the answer and this line.
       if (!outcome || this.#isClosed()) throw systemError('ECONNABORTED', 'connect', remote);
       if (outcome.type === 'timedOut') throw systemError('ETIMEDOUT', 'connect', remote);
-      return outcome.type === 'established' ? this.#establish(remote, tuple, outcome, options) : outcome.type;
+      if (outcome.type !== 'established') return outcome.type;
+      established = this.#establish(remote, tuple, outcome, { worker, way, release: end.release });
+      return established;
     } finally {
+      if (!established) end.release();
       // Not before the socket has the tuple: other connections are opened in between.
       this.#opening.delete(key);
     }
@@ -124,7 +128,7 @@ export class Connector {
     remote: Endpoint,
     tuple: TupleBytes,
     { sendNext, receiveNext, profile }: Extract<OpenOutcome, { type: 'established' }>,
-    { worker }: ConnectSettings,
+    { worker, way, release }: { worker: number; way: bigint; release: () => void },
   ): Socket {
     const maxPayload = this.#options.maxPayload(familyOf(remote.address));
     const id = this.#options.engine.openFlow(tuple, {
@@ -135,22 +139,33 @@ export class Connector {
       push: profile === 'guise',
       // phantun never acknowledges the first data, so there is nothing to wait for.
       limitInitialWindow: profile === 'guise',
+      way,
     });
     if (id < 0) throw systemError(id, 'connect', remote);
     this.#options.engine.sendControl(id, ACK);
-    return this.#options.adopt({ id, worker, key: tupleKey(tuple), profile, maxPayload, early: [], accepted: false });
+    return this.#options.adopt({
+      id,
+      worker,
+      key: tupleKey(tuple),
+      profile,
+      maxPayload,
+      early: [],
+      accepted: false,
+      release,
+    });
   }
 
-  /** How it went, or undefined when the stack was closed meanwhile. */
+  /** How it went, or undefined when the stack was closed meanwhile; and the way of the last answer. */
   #drive(
     open: ActiveOpen,
     tuple: TupleBytes,
     worker: number,
     signal: AbortSignal | undefined,
-  ): Promise<OpenOutcome | undefined> {
+  ): Promise<{ outcome: OpenOutcome | undefined; way: bigint }> {
     const key = tupleKey(tuple);
     return new Promise((resolve, reject) => {
       let timer: NodeJS.Timeout | undefined;
+      let way = NO_WAY;
       const onAbort = (): void => {
         clearTimeout(timer);
         reject(signal!.reason as Error);
@@ -158,7 +173,7 @@ export class Connector {
       const end = (outcome?: OpenOutcome): void => {
         clearTimeout(timer);
         signal?.removeEventListener('abort', onAbort);
-        resolve(outcome);
+        resolve({ outcome, way });
       };
       const take = ({ send, wait, outcome }: OpenStep): void => {
         if (send) this.#options.engine.sendSegment(worker, tuple, send);
@@ -166,7 +181,11 @@ export class Connector {
         if (outcome) end(outcome);
       };
       signal?.addEventListener('abort', onAbort, { once: true });
-      this.#opening.set(key, { receive: (segment) => take(open.segment(segment)), abort: end });
+      const receive = (segment: Segment): void => {
+        ({ way } = segment);
+        take(open.segment(segment));
+      };
+      this.#opening.set(key, { receive, abort: end });
       take(open.start());
     });
   }
@@ -175,17 +194,9 @@ export class Connector {
     return this.#closed;
   }
 
-  #freeTuple(remote: Endpoint): TupleBytes {
-    const address = this.#options.addresses.find((each) => isIPv4(each) === isIPv4(remote.address));
-    if (!address) throw systemError('EADDRNOTAVAIL', 'connect', remote);
-    const ports = CONNECTION.lastPort - CONNECTION.firstPort + 1;
-    const start = randomInt(ports);
-    for (let i = 0; i < ports; i++) {
-      const tuple = encodeTuple({ address, port: CONNECTION.firstPort + ((start + i) % ports) }, remote);
-      const key = tupleKey(tuple);
-      if (!this.#opening.has(key) && !this.#options.isTaken(key)) return tuple;
-    }
-    throw systemError('EADDRNOTAVAIL', 'connect', remote);
+  #isInUse(local: Endpoint, remote: Endpoint): boolean {
+    const key = tupleKey(encodeTuple(local, remote));
+    return this.#opening.has(key) || this.#options.isTaken(key);
   }
 }
 

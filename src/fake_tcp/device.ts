@@ -1,25 +1,53 @@
 /** Opens what a stack's packets go through. */
-import { availableParallelism } from 'node:os';
-import { systemError } from '../errors.js';
-import { openTun } from '../native/device.js';
-import type { DescriptorOptions, TunOptions } from './options.js';
+import { closeSync } from 'node:fs';
+import { availableParallelism, constants, totalmem } from 'node:os';
+import { systemError, type GuiseError } from '../errors.js';
+import { RINGS } from '../policy.js';
+import { openLinks, openTun } from '../native/device.js';
+import type { DescriptorDevice, LinkDevice } from '../native/types.js';
+import type { DeviceOptions, PacketOptions } from './options.js';
 
 export interface OpenedDevice {
-  readonly descriptors: readonly number[];
-  readonly virtioHeader: boolean;
+  readonly device: DescriptorDevice | LinkDevice;
   readonly segmentation: boolean;
   readonly name: string | undefined;
 }
 
 /** @throws {GuiseError} with the system's code (EPERM, EBUSY, ENOENT …) */
-export function openDevice(device: TunOptions | DescriptorOptions, offload: boolean): OpenedDevice {
+export function openDevice(device: DeviceOptions, offload: boolean): OpenedDevice {
+  if ('packet' in device) return openPacketSockets(device, offload);
   if ('descriptors' in device) {
     const { descriptors, virtioHeader = false } = device;
-    return { descriptors, virtioHeader, segmentation: virtioHeader && offload, name: undefined };
+    return {
+      device: { devices: descriptors, virtioHeader },
+      segmentation: virtioHeader && offload,
+      name: undefined,
+    };
   }
   const opened = openTun(device.name ?? '', device.queues ?? defaultQueues(), offload);
   if ('errno' in opened) throw systemError(opened.errno, opened.syscall, {});
-  return { ...opened, descriptors: opened.fds };
+  const { fds, virtioHeader, segmentation, name } = opened;
+  return { device: { devices: fds, virtioHeader }, segmentation, name };
+}
+
+function openPacketSockets(
+  { queues = defaultQueues(), fwmark = 0, interface: by = '' }: PacketOptions,
+  offload: boolean,
+) {
+  let links = openLinks(queues, true, fwmark, by);
+  // The kernel was built or started without IPv6.
+  if ('errno' in links && links.errno === -constants.errno.EAFNOSUPPORT) links = openLinks(queues, false, fwmark, by);
+  if ('errno' in links) throw systemError(links.errno, links.syscall, {});
+  const ringBytes = Math.floor(Math.min(RINGS.bytes, totalmem() * RINGS.memoryShare));
+  return { device: { links, ringBytes }, segmentation: offload, name: undefined };
+}
+
+/** Why packet sockets cannot be had here: EPERM without CAP_NET_RAW; undefined when they can. */
+export function packetSocketsRefused(): GuiseError | undefined {
+  const links = openLinks(1, false, 0, '');
+  if ('errno' in links) return systemError(links.errno, links.syscall, {});
+  for (const descriptor of links.flat()) closeSync(descriptor);
+  return undefined;
 }
 
 /**

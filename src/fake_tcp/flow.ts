@@ -33,7 +33,7 @@ import type { LivenessOptions } from './liveness.js';
 export interface SocketEvents {
   /** A datagram, which is the listener's to keep. */
   message: [datagram: Uint8Array];
-  /** ECONNRESET when the peer resets, ETIMEDOUT when it is silent. */
+  /** ECONNRESET when the peer resets, ETIMEDOUT when it is silent, EADDRNOTAVAIL when the host has lost the address. */
   error: [error: Error];
   /** Once and last. */
   close: [];
@@ -62,6 +62,8 @@ export interface FlowInit {
   readonly early: readonly Uint8Array[];
   /** The peer has opened it. */
   readonly accepted: boolean;
+  /** Lets this side's end go. */
+  readonly release: () => void;
 }
 
 export class Flow {
@@ -72,6 +74,7 @@ export class Flow {
   readonly accepted: boolean;
 
   readonly #host: FlowHost;
+  readonly #release: () => void;
   readonly #worker: number;
   readonly #connection: Connection;
   #emitter!: EventEmitter<SocketEvents>;
@@ -92,8 +95,9 @@ export class Flow {
   #activity = 0;
   #activeAt = 0;
 
-  constructor(host: FlowHost, { id, worker, key, profile, maxPayload, early, accepted }: FlowInit) {
+  constructor(host: FlowHost, { id, worker, key, profile, maxPayload, early, accepted, release }: FlowInit) {
     this.#host = host;
+    this.#release = release;
     this.#worker = worker;
     this.id = id;
     this.key = key;
@@ -220,6 +224,11 @@ export class Flow {
   receiveSegment({ flags, seq, payload }: Segment): void {
     if (flags & RST) this.#apply(this.#connection.reset());
     else this.#apply(this.#connection.finished(), (seq + payload.length + 1) >>> 0);
+  }
+
+  /** The host has lost this side's address. */
+  loseAddress(): void {
+    this.#apply(this.#connection.addressLost());
   }
 
   /** From now on `checkLiveness` finds out whether the peer lives. */
@@ -362,5 +371,6 @@ export class Flow {
     this.#lastCounters = this.#host.engine.flowCounters(this.id);
     this.#host.engine.closeFlow(this.id);
     this.#host.forget(this);
+    this.#release();
   }
 }

@@ -40,6 +40,11 @@ export class Listener extends EventEmitter<ListenerEvents> implements AsyncItera
     backlog.emitter = this;
   }
 
+  /** The address that it accepts connections on: :: or 0.0.0.0 for all. */
+  get address(): string {
+    return this.#backlog.local.address;
+  }
+
   /** The TCP port. */
   get port(): number {
     return this.#backlog.port;

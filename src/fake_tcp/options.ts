@@ -12,6 +12,7 @@ import {
   checkPort,
   checkSignal,
   refuse,
+  type Unchecked,
 } from './arguments.js';
 
 /** setTimeout takes no more. */
@@ -60,6 +61,31 @@ export interface DescriptorOptions {
 }
 
 /**
+ * The links of the host, by packet sockets: connections have the host's own addresses, nothing on the host is changed,
+ * and its firewall does not see them. Needs CAP_NET_RAW to be opened, and nothing afterwards.
+ *
+ * @example
+ * ```ts
+ * import { Stack, type PacketOptions } from 'guise';
+ *
+ * const device: PacketOptions = { packet: true, fwmark: 51820 };
+ * await using stack = await Stack.open({ device });
+ * ```
+ */
+export interface PacketOptions {
+  readonly packet: true;
+  /** Worker threads that share what comes: 1 to 64. Default: one for two processors. */
+  readonly queues?: number;
+  /** The mark of what finds its way by the host's routes (ip-rule(8), fwmark): 1 to 2^32-1. Default: none. */
+  readonly fwmark?: number;
+  /** The interface by which connections are opened, whatever the routes say. Default: any. */
+  readonly interface?: string;
+}
+
+/** What a stack's packets go through. */
+export type DeviceOptions = PacketOptions | TunOptions | DescriptorOptions;
+
+/**
  * What a stack is opened with.
  *
  * @example
@@ -75,9 +101,13 @@ export interface DescriptorOptions {
  * ```
  */
 export interface StackOptions {
-  readonly device: TunOptions | DescriptorOptions;
-  /** The stack's own addresses, one IPv4, one IPv6 or both: not those of the host. */
-  readonly addresses: readonly string[];
+  /** `'packet'` is short for `{ packet: true }`. */
+  readonly device: 'packet' | DeviceOptions;
+  /**
+   * The stack's own addresses, one IPv4, one IPv6 or both: not those of the host. Not to be given for packet sockets,
+   * where they are the host's.
+   */
+  readonly addresses?: readonly string[];
   /** Bytes of the largest IP packet, 576 to 65535. Default 1500. */
   readonly mtu?: number;
   /** Super-segments, checksum offload, UDP_GRO and UDP_SEGMENT, as far as the kernel has them. Default true. */
@@ -127,7 +157,9 @@ export interface ConnectOptions {
 }
 
 /** Stack options with their defaults. */
-export type StackSettings = Required<StackOptions>;
+export interface StackSettings extends Required<StackOptions> {
+  readonly device: DeviceOptions;
+}
 
 /** Connect options with their defaults. */
 export interface ConnectSettings extends Required<Omit<ConnectOptions, 'signal'>> {
@@ -142,9 +174,10 @@ export function checkStackOptions(options: StackOptions): StackSettings {
   const { maxFlows: asked = CONNECTION.maxFlows } = given;
   const maxFlows = checkInteger('maxFlows', asked, 1, CONNECTION.mostFlows);
   const { maxFlowsPerSource = Math.ceil(maxFlows * CONNECTION.sourceShare) } = given;
+  const device = checkDevice(given.device);
   return {
-    device: checkDevice(given.device),
-    addresses: checkAddresses(given.addresses),
+    device,
+    addresses: 'packet' in device ? checkNoAddresses(given.addresses) : checkAddresses(given.addresses),
     mtu: checkInteger('mtu', mtu, 576, 65_535),
     offload: checkBoolean('offload', offload),
     maxFlows,
@@ -159,12 +192,12 @@ export function checkStackOptions(options: StackOptions): StackSettings {
 /** @throws {GuiseError} ERR_GUISE_ARGUMENT */
 export function checkConnectOptions(
   options: ConnectOptions,
-  { workers, addresses }: { workers: number; addresses: readonly string[] },
+  { workers, addresses }: { workers: number; addresses: readonly string[] | undefined },
 ): ConnectSettings {
   const given = checkObject('options', options);
   const { profile = 'auto', timeout = CONNECTION.connectTimeout, worker = 0 } = given;
   const address = checkAddress('address', given.address);
-  if (!addresses.some((each) => isIPv4(each) === isIPv4(address)))
+  if (addresses && !addresses.some((each) => isIPv4(each) === isIPv4(address)))
     refuse('address', address, `an IPv${isIPv4(address) ? 6 : 4} address: the stack has no other`);
   return {
     address,
@@ -176,8 +209,10 @@ export function checkConnectOptions(
   };
 }
 
-function checkDevice(device: unknown): StackOptions['device'] {
-  const given = checkObject('device', device as TunOptions | DescriptorOptions);
+function checkDevice(device: unknown): DeviceOptions {
+  if (device === 'packet') return { packet: true };
+  const given = checkObject('device', device as DeviceOptions);
+  if ('packet' in given) return checkPacket(given);
   if ('descriptors' in given) {
     const { descriptors, virtioHeader = false } = given;
     return {
@@ -185,11 +220,25 @@ function checkDevice(device: unknown): StackOptions['device'] {
       virtioHeader: checkBoolean('device.virtioHeader', virtioHeader),
     };
   }
-  const { name, queues } = given;
+  const { name, queues } = given as Unchecked<TunOptions>;
   return {
-    ...(name === undefined ? {} : { name: checkInterfaceName(name) }),
+    ...(name === undefined ? {} : { name: checkInterfaceName('device.name', name) }),
     ...(queues === undefined ? {} : { queues: checkInteger('device.queues', queues, 1, MOST_WORKERS) }),
   };
+}
+
+function checkPacket({ packet, queues, fwmark, interface: by }: Unchecked<PacketOptions>): PacketOptions {
+  if (packet !== true) refuse('device.packet', packet, 'true');
+  return {
+    packet: true,
+    ...(queues === undefined ? {} : { queues: checkInteger('device.queues', queues, 1, MOST_WORKERS) }),
+    ...(fwmark === undefined ? {} : { fwmark: checkInteger('device.fwmark', fwmark, 1, 2 ** 32 - 1) }),
+    ...(by === undefined ? {} : { interface: checkInterfaceName('device.interface', by) }),
+  };
+}
+
+function checkNoAddresses(addresses: unknown): readonly string[] {
+  return addresses === undefined ? [] : refuse('addresses', addresses, 'none: they are those of the host');
 }
 
 function checkDescriptors(descriptors: unknown): readonly number[] {
@@ -203,7 +252,7 @@ function checkDescriptors(descriptors: unknown): readonly number[] {
 }
 
 /** As the kernel's dev_valid_name (net/core/dev.c). */
-function checkInterfaceName(name: unknown): string {
+function checkInterfaceName(what: string, name: unknown): string {
   if (
     typeof name === 'string' &&
     name !== '.' &&
@@ -212,7 +261,7 @@ function checkInterfaceName(name: unknown): string {
     Buffer.byteLength(name) < 16
   )
     return name;
-  return refuse('device.name', name, 'a name of 1 to 15 bytes without space, slash and colon');
+  return refuse(what, name, 'a name of 1 to 15 bytes without space, slash and colon');
 }
 
 function checkAddresses(addresses: unknown): readonly string[] {

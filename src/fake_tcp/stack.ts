@@ -3,18 +3,20 @@ import { guiseError, systemError, type GuiseError } from '../errors.js';
 import { Engine } from '../native/engine.js';
 import type { Segment, UdpApplication } from '../native/types.js';
 import { CONNECTION, DATA_PLANE, LIVENESS } from '../policy.js';
+import { normalAddress, overlap } from '../wire/address.js';
 import type { Endpoint } from '../wire/endpoint.js';
 import { ACK, RST, SYN } from '../wire/flags.js';
 import { synOptions, type Profile } from '../wire/profile.js';
-import { localPort } from '../wire/tuple.js';
+import { localEnd } from '../wire/tuple.js';
 import { Acceptor } from './acceptor.js';
 import { NO_OPTIONS } from './active_open.js';
-import { checkEndpoint, checkObject, checkPort } from './arguments.js';
+import { checkAddress, checkEndpoint, checkObject, checkPort } from './arguments.js';
 import { Backlog } from './backlog.js';
 import { Connector } from './connector.js';
 import type { EngineCounters } from './counters.js';
 import { openDevice } from './device.js';
 import { emit } from './emit.js';
+import { HostEnds, OwnEnds, type LocalEnds } from './local_ends.js';
 import { Flow, type FlowHost, type FlowInit } from './flow.js';
 import { createListener, type Listener } from './listener.js';
 import { checkConnectOptions, checkStackOptions, type ConnectOptions, type StackOptions } from './options.js';
@@ -66,6 +68,7 @@ export class Stack extends EventEmitter<StackEvents> {
   readonly #settings: StackSettings;
   readonly #resets = new RateLimit(CONNECTION.resetsPerSecond);
   readonly #host: FlowHost;
+  readonly #ends: LocalEnds;
   readonly #connector: Connector;
   readonly #acceptor: Acceptor;
   /** By the keys of their tuples. */
@@ -74,11 +77,12 @@ export class Stack extends EventEmitter<StackEvents> {
   readonly #flows: (Flow | undefined)[] = [];
   /** When to check each flow, by the clock of `performance.now()`. */
   readonly #checks = new TimingWheel<Flow>(CONNECTION.roundInterval, performance.now());
-  readonly #backlogs = new Map<number, Backlog>();
+  readonly #backlogs = new Set<Backlog>();
   readonly #udpPorts = new Map<number, UdpPort>();
   readonly #applications = new Map<UdpApplication, Flow | undefined>();
   /** Runs while there are flows. */
   #rounds: NodeJS.Timeout | undefined;
+  #addressCheck: NodeJS.Timeout | undefined;
   #closing: Promise<void> | undefined;
   #lastCounters: EngineCounters | undefined;
 
@@ -97,11 +101,11 @@ export class Stack extends EventEmitter<StackEvents> {
     super();
     const { device, addresses, offload, maxFlows, maxFlowsPerSource, ignoreRst } = settings;
     this.#settings = settings;
-    const { descriptors, virtioHeader, segmentation, name } = openDevice(device, offload);
+    const { device: opened, segmentation, name } = openDevice(device, offload);
     this.#name = name;
     this.#segmentation = segmentation;
     this.#engine = new Engine(
-      { devices: descriptors, virtioHeader, segmentation, offload, maxFlows, ...DATA_PLANE },
+      { ...opened, segmentation, offload, maxFlows, ...DATA_PLANE },
       {
         segment: (segment) => this.#onSegment(segment),
         opening: (segment, phantun) => this.#onOpening(segment, phantun ? 'phantun' : 'guise'),
@@ -109,15 +113,18 @@ export class Stack extends EventEmitter<StackEvents> {
         attached: (flow) => this.#acceptor.attached(flow),
         application: (application) => this.#onApplication(application),
         applicationGone: (flow) => this.#flows[flow]?.close(),
+        addresses: () => this.#onAddresses(),
         deviceGone: () => this.#onDeviceGone(),
       },
     );
     const engine = this.#engine;
     const maxPayload = (family: 4 | 6): number => this.#maxPayload(family);
     const adopt = (init: FlowInit): Socket => this.#adopt(init);
-    this.#acceptor = new Acceptor({ engine, maxPayload, maxFlowsPerSource, adopt });
+    const ends = 'packet' in device ? new HostEnds(engine) : new OwnEnds(addresses);
+    this.#ends = ends;
+    this.#acceptor = new Acceptor({ engine, ends, maxPayload, maxFlowsPerSource, adopt });
     const isTaken = (key: string): boolean => this.#sockets.has(key);
-    this.#connector = new Connector({ engine, maxPayload, addresses, isTaken, adopt });
+    this.#connector = new Connector({ engine, ends, maxPayload, isTaken, adopt });
     this.#host = {
       engine,
       ignoreRst,
@@ -159,24 +166,35 @@ export class Stack extends EventEmitter<StackEvents> {
    *   aborts
    */
   async connect(options: ConnectOptions): Promise<Socket> {
-    const { addresses } = this.#settings;
-    return this.#connector.connect(checkConnectOptions(options, { workers: this.workers, addresses }));
+    const { device, addresses } = this.#settings;
+    const own = 'packet' in device ? undefined : addresses;
+    return this.#connector.connect(checkConnectOptions(options, { workers: this.workers, addresses: own }));
   }
 
   /**
    * Accepts connections on a port.
    *
    * @param options.port 1 to 65535
-   * @throws {GuiseError} EADDRINUSE when this stack listens there already; ERR_GUISE_CLOSED, ERR_GUISE_ARGUMENT
+   * @param options.address one of the addresses; `0.0.0.0` for all of IPv4; `::`, the default, for all
+   * @throws {GuiseError} EADDRINUSE when this stack listens there already, or with packet sockets any program;
+   *   EADDRNOTAVAIL, EACCES; ERR_GUISE_CLOSED, ERR_GUISE_ARGUMENT
    */
-  listen(options: { readonly port: number }): Listener {
-    const port = checkPort('port', checkObject('options', options).port);
+  listen(options: { readonly port: number; readonly address?: string }): Listener {
+    const given = checkObject('options', options);
+    const local = {
+      address: normalAddress(checkAddress('address', given.address ?? '::')),
+      port: checkPort('port', given.port),
+    };
     this.#requireOpen();
-    const address = this.#settings.addresses[0]!;
-    if (this.#backlogs.has(port)) throw systemError('EADDRINUSE', 'listen', { address, port });
-    const backlog = new Backlog({ port, onClose: (each) => this.#unlisten(each) });
-    this.#backlogs.set(port, backlog);
-    this.#engine.listen(port, {
+    if (this.#backlogOf(local)) throw systemError('EADDRINUSE', 'listen', local);
+    const end = this.#ends.listen(local);
+    const onClose = (each: Backlog): void => {
+      this.#unlisten(each);
+      end.release();
+    };
+    const backlog = new Backlog({ local, onClose });
+    this.#backlogs.add(backlog);
+    this.#engine.listen(local, {
       guise4: synOptions('guise', this.#maxPayload(4)),
       guise6: synOptions('guise', this.#maxPayload(6)),
       phantun: synOptions('phantun', this.#maxPayload(4)),
@@ -220,7 +238,8 @@ export class Stack extends EventEmitter<StackEvents> {
 
   async #close(): Promise<void> {
     clearInterval(this.#rounds);
-    for (const backlog of [...this.#backlogs.values()]) backlog.close();
+    clearTimeout(this.#addressCheck);
+    for (const backlog of [...this.#backlogs]) backlog.close();
     this.#connector.close();
     await Promise.all(Array.from(this.#sockets.values(), (socket) => socket.close()));
     // Not before: a connection whose application goes is closed for that reason.
@@ -243,13 +262,14 @@ export class Stack extends EventEmitter<StackEvents> {
     if (this.#connector.receive(segment)) return;
     // A flow may have come into being after the data plane looked for it.
     if (this.#sockets.has(segment.key) || segment.flags & RST) return;
+    if (!this.#ends.answers(localEnd(segment.tuple))) return;
     this.#reset(segment);
   }
 
   /** A cookie has come back: with an empty ACK, or with first data when that was lost. */
   #onOpening(segment: Segment, profile: Profile): void {
     if (this.#sockets.has(segment.key)) return;
-    const backlog = this.#backlogs.get(localPort(segment.tuple));
+    const backlog = this.#backlogOf(localEnd(segment.tuple));
     if (!backlog) return;
     const refused = this.#acceptor.take(backlog, segment, profile);
     if (!refused) return;
@@ -257,14 +277,37 @@ export class Stack extends EventEmitter<StackEvents> {
     this.#reset(segment);
   }
 
+  /** The one that takes what comes to an end of this side; addresses of zeros are for all, `::` for both families. */
+  #backlogOf({ address, port }: Endpoint): Backlog | undefined {
+    for (const backlog of this.#backlogs) {
+      if (backlog.port === port && overlap(backlog.local.address, address)) return backlog;
+    }
+    return undefined;
+  }
+
   #onApplication(application: UdpApplication): void {
     if (!this.#closing) this.#udpPorts.get(application.listener)?.receive(application);
   }
 
   #unlisten(backlog: Backlog): void {
-    this.#backlogs.delete(backlog.port);
-    this.#engine.unlisten(backlog.port);
+    this.#backlogs.delete(backlog);
+    this.#engine.unlisten(backlog.local);
     this.#acceptor.abandon(backlog);
+  }
+
+  /** Not at once: whoever renews an address may take it away for a moment. */
+  #onAddresses(): void {
+    this.#addressCheck ??= setTimeout(() => {
+      this.#addressCheck = undefined;
+      this.#ends.follow();
+      const lost = new Map<string, boolean>();
+      for (const flow of this.#flows) {
+        if (!flow || flow.ended) continue;
+        const { address } = flow.local;
+        if (!lost.has(address)) lost.set(address, this.#ends.isLost(address));
+        if (lost.get(address)) flow.loseAddress();
+      }
+    }, CONNECTION.addressPatience).unref();
   }
 
   #onDeviceGone(): void {
@@ -301,10 +344,10 @@ export class Stack extends EventEmitter<StackEvents> {
   }
 
   /** Tells a stranger that nothing is here, in the form that phantun uses and RFC 9293 §3.5.2 allows. */
-  #reset({ worker, tuple, seq, ack, flags, payload }: Segment): void {
+  #reset({ worker, tuple, seq, ack, flags, payload, way }: Segment): void {
     if (!this.#resets.take(performance.now())) return;
     const end = (seq + payload.length + (flags & SYN ? 1 : 0)) >>> 0;
-    this.#engine.sendSegment(worker, tuple, { flags: RST | ACK, seq: ack, ack: end, options: NO_OPTIONS });
+    this.#engine.sendSegment(worker, tuple, { flags: RST | ACK, seq: ack, ack: end, options: NO_OPTIONS }, way);
   }
 
   /** Checks the flows that are due, for dead peers and for idleness: ten thousand idle ones cost next to nothing. */

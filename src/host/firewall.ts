@@ -54,10 +54,10 @@ export class Firewall implements HostPart {
   }
 
   async #createTable(): Promise<string> {
-    const { role, tun, peer4, port } = this.#options;
+    const { role, tun, peer4, listening } = this.#options;
     const again = this.#table ? ' again: its nft had been ended' : '';
     this.#table = await OwnedTable.create(tableName(tun), rules(this.#options, 'owner'));
-    const nat = role === 'client' ? `masquerade of ${peer4}` : `TCP port ${port} to ${peer4}`;
+    const nat = role === 'client' ? `masquerade of ${peer4}` : `TCP port ${listening!.port} to ${peer4}`;
     return `firewall: ${nat}, in an nftables table that goes with this process${again}`;
   }
 

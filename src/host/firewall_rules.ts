@@ -1,4 +1,6 @@
 /** The NAT that leads a tunnel's packets to the network, or those of its port to the tunnel. */
+import { isIPv6 } from 'node:net';
+import type { Endpoint } from '../wire/endpoint.js';
 
 export interface FirewallOptions {
   readonly role: 'client' | 'server';
@@ -6,11 +8,11 @@ export interface FirewallOptions {
   readonly peer4: string;
   readonly peer6?: string;
   /** The server's TCP port. */
-  readonly port?: number;
+  readonly listening?: Endpoint;
 }
 
 /** The table as `nft -f` takes it. */
-export function rules({ role, tun, peer4, peer6, port }: FirewallOptions, flags = ''): string {
+export function rules({ role, tun, peer4, peer6, listening }: FirewallOptions, flags = ''): string {
   const nat =
     role === 'client'
       ? [
@@ -23,10 +25,8 @@ export function rules({ role, tun, peer4, peer6, port }: FirewallOptions, flags 
       : [
           'chain prerouting {',
           '  type nat hook prerouting priority dstnat; policy accept;',
-          `  iifname != "${tun}" fib daddr type local meta nfproto ipv4 tcp dport ${port} dnat ip to ${peer4}`,
-          ...(peer6
-            ? [`  iifname != "${tun}" fib daddr type local meta nfproto ipv6 tcp dport ${port} dnat ip6 to ${peer6}`]
-            : []),
+          ...redirection('ip', tun, listening!, peer4),
+          ...(peer6 ? redirection('ip6', tun, listening!, peer6) : []),
           '}',
         ];
   return [
@@ -34,6 +34,15 @@ export function rules({ role, tun, peer4, peer6, port }: FirewallOptions, flags 
     ...[...(flags ? [`flags ${flags}`] : []), ...nat].map((line) => `  ${line}`),
     '}',
   ].join('\n');
+}
+
+/** From the port of an address of the host, or of all, to the stack's. */
+function redirection(family: 'ip' | 'ip6', tun: string, { address, port }: Endpoint, peer: string): string[] {
+  const all = address === '::' || address === '0.0.0.0';
+  if ((all ? address === '0.0.0.0' : !isIPv6(address)) && family === 'ip6') return [];
+  if (!all && isIPv6(address) && family === 'ip') return [];
+  const which = all ? `meta nfproto ipv${family === 'ip' ? 4 : 6}` : `${family} daddr ${address}`;
+  return [`  iifname != "${tun}" fib daddr type local ${which} tcp dport ${port} dnat ${family} to ${peer}`];
 }
 
 export function tableName(tun: string): string {

@@ -18,6 +18,7 @@ import { Forwarding } from './forwarding.js';
 import { holdServerPort } from './server_port.js';
 import type { TunAddresses } from './look/interfaces.js';
 import { configureTun } from './tun_interface.js';
+import type { Endpoint } from '../wire/endpoint.js';
 import { UndoList } from './undo_list.js';
 import { Upkeep, type HostPart } from './upkeep.js';
 
@@ -28,7 +29,7 @@ export interface HostNetworkOptions {
   readonly mtu: number;
   readonly firewall: boolean;
   /** The server's TCP port. */
-  readonly port?: number;
+  readonly listening?: Endpoint;
   /** Told what others had undone. */
   readonly warn: (sentence: string) => void;
 }
@@ -41,10 +42,10 @@ export interface HostNetwork extends AsyncDisposable {
 /** @throws {GuiseError} ERR_GUISE_PORT_TAKEN when another guise has the server's port; EADDRINUSE when a program has it
  * that NAT would cut off */
 export async function setUpHostNetwork(options: HostNetworkOptions): Promise<HostNetwork> {
-  const { tun, addresses, mtu, port, warn } = options;
+  const { tun, addresses, mtu, listening, warn } = options;
   const opened = new Disposables();
   try {
-    if (port !== undefined) opened.use(await holdServerPort(port, options.firewall));
+    if (listening) opened.use(await holdServerPort(listening.port, options.firewall));
     const undoList = opened.use(new UndoList());
     const parts: HostPart[] = [opened.use(new Forwarding(addresses.peer6 !== undefined))];
     if (options.firewall) parts.push(opened.use(new Firewall(firewallOptions(options), undoList)));
@@ -61,8 +62,8 @@ export async function setUpHostNetwork(options: HostNetworkOptions): Promise<Hos
   }
 }
 
-function firewallOptions({ role, tun, addresses: { peer4, peer6 }, port }: HostNetworkOptions): FirewallOptions {
-  return { role, tun, peer4, ...(peer6 === undefined ? {} : { peer6 }), ...(port === undefined ? {} : { port }) };
+function firewallOptions({ role, tun, addresses: { peer4, peer6 }, listening }: HostNetworkOptions): FirewallOptions {
+  return { role, tun, peer4, ...(peer6 === undefined ? {} : { peer6 }), ...(listening ? { listening } : {}) };
 }
 
 function neededRules(options: HostNetworkOptions): string[] {

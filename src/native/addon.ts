@@ -20,6 +20,7 @@ export const EVENT_RECORD_FIELDS = [
   'ports',
   'detail',
   'addresses',
+  'way',
 ] as const;
 export const EVENT_TYPES = [
   'segment',
@@ -30,6 +31,7 @@ export const EVENT_TYPES = [
   'opening',
   'flowEnd',
   'applicationGone',
+  'addresses',
 ] as const;
 export const ENGINE_COUNTERS = [
   'dropped',
@@ -83,8 +85,10 @@ export interface NativeEngine {
   udpPort(listener: number): number;
   closeUdp(listener: number): number;
   readFlow(flow: number): number;
-  listen(port: number, guise4: Uint8Array, guise6: Uint8Array, phantun: Uint8Array): number;
-  unlisten(port: number): number;
+  pass(ports: readonly number[], remotes: readonly (readonly [address: Uint8Array, port: number])[]): number;
+  sourceAddress(address: Uint8Array, port: number): Uint8Array | number;
+  listen(port: number, guise4: Uint8Array, guise6: Uint8Array, phantun: Uint8Array, address: Uint8Array): number;
+  unlisten(port: number, address: Uint8Array): number;
   countDrop(reason: number): number;
   openFlow(tuple: TupleBytes, options: FlowOptions): number;
   closeFlow(flow: number): number;
@@ -92,21 +96,33 @@ export interface NativeEngine {
   unsplice(flow: number): number;
   spliceUdp(flow: number, address: Uint8Array, port: number, datagrams: readonly Uint8Array[]): number;
   forgetApplication(application: number): number;
-  sendSegment(worker: number, tuple: TupleBytes, seq: number, ack: number, flags: number, options: Uint8Array): number;
+  sendSegment(
+    worker: number,
+    tuple: TupleBytes,
+    way: bigint,
+    seq: number,
+    ack: number,
+    flags: number,
+    options: Uint8Array,
+  ): number;
   sendControl(flow: number, flags: number, receiveNext: number | undefined): number;
   sendDatagrams(flow: number, datagrams: readonly Uint8Array[]): number;
   close(): void;
   readonly lastSyscall: string;
 }
 
+/** What the kernel has refused. */
+export interface Refused {
+  readonly errno: number;
+  readonly syscall: string;
+}
+
 interface Addon {
   readonly Engine: new () => NativeEngine;
   readonly layout: Layout;
-  readonly openTun: (
-    name: string,
-    queues: number,
-    offload: boolean,
-  ) => OpenTunResult | { errno: number; syscall: string };
+  readonly openTun: (name: string, queues: number, offload: boolean) => OpenTunResult | Refused;
+  readonly openLinks: (workers: number, ipv6: boolean, mark: number, device: string) => number[][] | Refused;
+  readonly holdPort: (address: Uint8Array, port: number) => { fd: number; port: number } | Refused;
   readonly limitCapabilities: (mask: number) => number;
   readonly filterSystemCalls: () => number;
   readonly rulesetGeneration: () => number;

@@ -4,7 +4,7 @@
  * Calls answer a value >= 0 or a negative errno; `Engine.lastSyscall` names what failed.
  */
 import { systemError } from '../errors.js';
-import { encodeAddress } from '../wire/address.js';
+import { decodeAddress, encodeAddress } from '../wire/address.js';
 import type { Endpoint } from '../wire/endpoint.js';
 import type { TupleBytes } from '../wire/tuple.js';
 import { addon, type ENGINE_COUNTERS, type FLOW_COUNTERS, type NativeEngine } from './addon.js';
@@ -20,6 +20,8 @@ import type {
 } from './types.js';
 
 const { eventTypes: EVENT, engineCounters: ENGINE, flowCounters: FLOW, dropReasons: DROP_REASONS } = addon.layout;
+/** Not known: the host's routes say. */
+export const NO_WAY = 0n;
 /** Events of a flow; the others are of none. */
 const OF_FLOW: readonly number[] = [EVENT.flowEnd, EVENT.datagram, EVENT.attached, EVENT.applicationGone];
 
@@ -46,8 +48,8 @@ export class Engine {
     this.#native = new addon.Engine();
     const error = this.#native.open(options, () => this.#drain());
     if (error < 0) throw systemError(error, this.#native.lastSyscall);
-    this.workers = options.devices.length;
-    this.#events = options.devices.map((_, worker) => new DataView(this.#native.events(worker)));
+    this.workers = ('links' in options ? options.links : options.devices).length;
+    this.#events = Array.from({ length: this.workers }, (_, worker) => new DataView(this.#native.events(worker)));
     this.#halves = new Uint32Array(this.#native.counters());
   }
 
@@ -79,13 +81,29 @@ export class Engine {
     this.#native.readFlow(flow);
   }
 
-  /** Answers SYNs to a TCP port; connections come as `opening`. */
-  listen(port: number, { guise4, guise6, phantun }: SynAckOptions): void {
-    this.#native.listen(port, guise4, guise6, phantun);
+  /**
+   * Which segments are ours, where others come too: those to ports of ours, and those from remotes. 0, or -errno.
+   */
+  pass(ports: readonly number[], remotes: readonly Endpoint[]): number {
+    return this.#native.pass(
+      ports,
+      remotes.map(({ address, port }) => [encodeAddress(address), port]),
+    );
   }
 
-  unlisten(port: number): void {
-    this.#native.unlisten(port);
+  /** The host's address that a connection to `remote` would have, by its routes; or -errno. */
+  sourceAddress(remote: Endpoint): string | number {
+    const found = this.#native.sourceAddress(encodeAddress(remote.address), remote.port);
+    return typeof found === 'number' ? found : decodeAddress(found);
+  }
+
+  /** Answers SYNs to a TCP port of an address, or of all (`::`, of IPv4 `0.0.0.0`); connections come as `opening`. */
+  listen({ address, port }: Endpoint, { guise4, guise6, phantun }: SynAckOptions): void {
+    this.#native.listen(port, guise4, guise6, phantun, encodeAddress(address));
+  }
+
+  unlisten({ address, port }: Endpoint): void {
+    this.#native.unlisten(port, encodeAddress(address));
   }
 
   /** Counts what JavaScript does not pass on, among the drops of the data plane. */
@@ -127,13 +145,14 @@ export class Engine {
     this.#native.forgetApplication(application);
   }
 
-  /** Sends a segment that belongs to no flow through a worker's queue. */
+  /** Sends a segment that belongs to no flow, by the host's routes where `way` does not say how. */
   sendSegment(
     worker: number,
     tuple: TupleBytes,
     { seq, ack, flags, options }: { seq: number; ack: number; flags: number; options: Uint8Array },
+    way = NO_WAY,
   ): void {
-    this.#native.sendSegment(worker, tuple, seq, ack, flags, options);
+    this.#native.sendSegment(worker, tuple, way, seq, ack, flags, options);
   }
 
   /** Sends an empty segment with the flow's numbers; FIN takes one. `receiveNext` replaces RCV.NXT first. */
@@ -261,6 +280,8 @@ export class Engine {
         return this.#handlers.attached(id);
       case EVENT.applicationGone:
         return this.#handlers.applicationGone(id);
+      case EVENT.addresses:
+        return this.#handlers.addresses();
       case EVENT.deviceGone:
         return this.#handlers.deviceGone();
     }

@@ -58,6 +58,7 @@ export function readSegment(view: DataView, at: number, flow: number): Segment {
     seq: view.getUint32(at + AT.seq, true),
     ack: view.getUint32(at + AT.ack, true),
     options: new Uint8Array(view.buffer, at + RECORD_SIZE, view.getUint8(at + AT.optionsSize)),
+    way: view.getBigUint64(at + AT.way, true),
     payload: readPayload(view, at),
   };
 }

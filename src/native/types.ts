@@ -13,11 +13,26 @@ export interface OpenTunResult {
 /** What the data plane goes by; src/policy.ts says what each is. */
 export type DataPlanePolicy = Readonly<Record<keyof typeof DATA_PLANE, number>>;
 
-export interface EngineOptions extends DataPlanePolicy {
-  /** One descriptor a worker, 1 to 64, each once; the engine owns and closes them, also when it cannot be opened. */
+/** Descriptors that carry one packet a read and a write. */
+export interface DescriptorDevice {
+  /** One a worker, 1 to 64, each once. */
   readonly devices: readonly number[];
   /** A virtio_net_hdr precedes every packet. */
   readonly virtioHeader: boolean;
+}
+
+/** The links of the host. */
+export interface LinkDevice {
+  /** Those of each worker, 1 to 64, as `openLinks` gives them. */
+  readonly links: readonly (readonly number[])[];
+  /** Bytes of the kernel's rings for what they receive, of each family that is used. */
+  readonly ringBytes: number;
+}
+
+/** The engine owns and closes the descriptors of its device, also when it cannot be opened. */
+export type EngineOptions = EngineSettings & (DescriptorDevice | LinkDevice);
+
+interface EngineSettings extends DataPlanePolicy {
   /** The device takes TCP super-segments. */
   readonly segmentation: boolean;
   /** UDP_GRO and UDP_SEGMENT on UDP sockets. */
@@ -37,6 +52,8 @@ export interface FlowOptions {
   readonly push: boolean;
   /** Keep to the initial window until the peer's first segment. */
   readonly limitInitialWindow: boolean;
+  /** How its segments leave: as the peer's came, `Segment.way`. */
+  readonly way: bigint;
 }
 
 /** A segment that the data plane left to the control plane. Views are valid during the callback only. */
@@ -50,6 +67,8 @@ export interface Segment {
   readonly seq: number;
   readonly ack: number;
   readonly options: Uint8Array;
+  /** How it came: link and neighbour. 0 on a device without links, and where it is not known. */
+  readonly way: bigint;
   readonly payload: Uint8Array;
 }
 
@@ -90,6 +109,8 @@ export interface EngineEvents {
   attached(flow: number): void;
   /** The application that a flow was spliced to is gone: what comes on the flow is dropped and counted from now on. */
   applicationGone(flow: number): void;
+  /** The host has got addresses, or lost some. Where the device has addresses of its own it never comes. */
+  addresses(): void;
   /** The device of a worker is gone: nothing can be sent or received through it any more. */
   deviceGone(): void;
 }

@@ -1,18 +1,21 @@
-/** A stack on a TUN of this host, with all that the host has to be set up for it: opened together, undone together. */
+/** What a tunnel runs on: a stack on the links of this host, or on a TUN with all that the host has to be set up for it. */
 import type { GuiseError } from '../errors.js';
+import { packetSocketsRefused } from '../fake_tcp/device.js';
 import { Stack } from '../fake_tcp/stack.js';
 import { Disposables } from '../host/disposables.js';
 import { setUpHostNetwork } from '../host/network.js';
 import { holdAddresses } from '../host/tun_addresses.js';
 import { refuseTakenTun } from '../host/tun_interface.js';
+import type { Endpoint } from '../wire/endpoint.js';
 import type { TunnelOptions } from './options.js';
 
 export interface StackNeeds {
   readonly role: 'client' | 'server';
   readonly options: TunnelOptions;
+  readonly device: Device;
   /** The server's TCP port. */
-  readonly port?: number;
-  /** IPv6 addresses on the TUN. */
+  readonly listening?: Endpoint;
+  /** Connections over IPv6, too. */
   readonly ipv6: boolean;
   /** When the peer of a connection is probed; those of policy.ts where the tunnel opens none. */
   readonly liveness?: { readonly keepalive: number; readonly deadAfter: number };
@@ -34,8 +37,56 @@ export function lossOf(stack: Stack): Promise<GuiseError> {
   return new Promise((resolve) => stack.once('error', resolve));
 }
 
+/** What a tunnel runs on: what was asked for, or packet sockets where they can be had. */
+export interface Device {
+  readonly kind: 'packet' | 'tun';
+  /** Why it is a TUN, when that was not asked for. */
+  readonly because?: GuiseError;
+}
+
+/** To be asked before rights are given up. */
+export function chooseDevice({ device }: TunnelOptions): Device {
+  if (device !== 'auto') return { kind: device };
+  const refused = packetSocketsRefused();
+  return refused ? { kind: 'tun', because: refused } : { kind: 'packet' };
+}
+
 /** @throws {GuiseError} when a right, a program, an address, a port or the interface is not to be had */
-export async function openHostStack({ role, options, port, ipv6, liveness }: StackNeeds): Promise<OpenedStack> {
+export async function openHostStack(needs: StackNeeds): Promise<OpenedStack> {
+  const { kind, because } = needs.device;
+  if (kind === 'packet') return openPacketStack(needs);
+  if (!because) return openTunStack(needs);
+  const opened = await openTunStack(needs).catch(() => {
+    throw because; // packet sockets need less
+  });
+  return { ...opened, done: [`no packet sockets, a TUN instead: ${because.message}`, ...opened.done] };
+}
+
+async function openPacketStack(needs: StackNeeds): Promise<OpenedStack> {
+  const { queues, fwmark, bindDevice } = needs.options;
+  const stack = await Stack.open({
+    device: {
+      packet: true,
+      ...(queues === undefined ? {} : { queues }),
+      ...(fwmark === undefined ? {} : { fwmark }),
+      ...(bindDevice === undefined ? {} : { interface: bindDevice }),
+    },
+    ...stackOptions(needs),
+  });
+  return {
+    stack,
+    lost: lossOf(stack),
+    done: [
+      needs.role === 'server'
+        ? 'packet sockets: nothing on the host is changed; its firewall does not see what comes to the port'
+        : 'packet sockets: nothing on the host is changed',
+    ],
+    [Symbol.asyncDispose]: () => stack.close(),
+  };
+}
+
+async function openTunStack(needs: StackNeeds): Promise<OpenedStack> {
+  const { role, options, listening, ipv6 } = needs;
   const { tun, queues, mtu, log } = options;
   const opened = new Disposables();
   try {
@@ -47,11 +98,7 @@ export async function openHostStack({ role, options, port, ipv6, liveness }: Sta
       await Stack.open({
         device: { ...(tun === undefined ? {} : { name: tun }), ...(queues === undefined ? {} : { queues }) },
         addresses: addresses.peer6 === undefined ? [addresses.peer4] : [addresses.peer4, addresses.peer6],
-        mtu,
-        offload: options.offload,
-        idleTimeout: options.idleTimeout,
-        ignoreRst: options.ignoreRst,
-        ...liveness,
+        ...stackOptions(needs),
       }),
     );
     const lost = lossOf(stack);
@@ -63,12 +110,18 @@ export async function openHostStack({ role, options, port, ipv6, liveness }: Sta
         mtu,
         firewall: options.firewall,
         warn: (sentence) => log.warn(sentence),
-        ...(port === undefined ? {} : { port }),
+        ...(listening === undefined ? {} : { listening }),
       }),
     );
-    return { stack, lost, done: network.done, [Symbol.asyncDispose]: () => opened[Symbol.asyncDispose]() };
+    const dispose = (): Promise<void> => opened[Symbol.asyncDispose]();
+    return { stack, lost, done: network.done, [Symbol.asyncDispose]: dispose };
   } catch (error) {
     await opened[Symbol.asyncDispose]();
     throw error;
   }
+}
+
+function stackOptions({ options, liveness }: StackNeeds) {
+  const { mtu, offload, idleTimeout, ignoreRst } = options;
+  return { mtu, offload, idleTimeout, ignoreRst, ...liveness };
 }

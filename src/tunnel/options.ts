@@ -8,6 +8,12 @@ export interface TunnelOptions {
   /** What the tunnel is called among others; its role if left out. */
   readonly name?: string;
   readonly remote: HostPort;
+  /** What segments go through: packet sockets, a TUN, or the first of the two that can be had. */
+  readonly device: 'auto' | 'packet' | 'tun';
+  /** The mark of what finds its way by the host's routes, with packet sockets. */
+  readonly fwmark?: number;
+  /** The interface that connections are opened by, with packet sockets. */
+  readonly bindDevice?: string;
   /** Name of the TUN interface; the kernel picks one if left out. */
   readonly tun?: string;
   /** Both ends of the interface, as far as they are given, and the first choice otherwise. */
@@ -19,7 +25,7 @@ export interface TunnelOptions {
   readonly idleTimeout: number;
   /** RSTs do not end established connections. */
   readonly ignoreRst: boolean;
-  /** TUN queues, a thread each; one for two processors if left out. */
+  /** Workers, a thread each, and queues of the TUN; one for two processors if left out. */
   readonly queues?: number;
   readonly offload: boolean;
   readonly firewall: boolean;
@@ -41,6 +47,6 @@ export interface ClientOptions extends TunnelOptions {
 }
 
 export interface ServerOptions extends TunnelOptions {
-  /** TCP port. */
-  readonly local: number;
+  /** TCP port, of an address of the host, or of all: `::`, of IPv4 `0.0.0.0`. */
+  readonly local: Endpoint;
 }

@@ -1,4 +1,5 @@
 /** Fake TCP connections -> UDP: each connection gets a UDP socket of its own, connected to the backend. */
+import { isIPv6 } from 'node:net';
 import { SYSTEM_CLOCK } from '../clock.js';
 import type { Socket } from '../fake_tcp/socket.js';
 import type { Stack } from '../fake_tcp/stack.js';
@@ -13,7 +14,8 @@ import { Tunnel, type Plan, type Service, type Surroundings } from './tunnel.js'
 
 /** A server, which is to be started. */
 export function createServer(options: ServerOptions, surroundings: Surroundings = {}): Tunnel {
-  const { local: port, handshakePacket } = options;
+  const { local, handshakePacket } = options;
+  const name = local.address === '::' ? `${local.port}` : formatEndpoint(local);
   const { clock = SYSTEM_CLOCK, lookUp } = surroundings;
   const totals = new Totals();
   const log = new ConnectionLog(options.log, clock);
@@ -22,26 +24,27 @@ export function createServer(options: ServerOptions, surroundings: Surroundings 
     /** When each connection was opened. */
     const opened = new Map<Socket, number>();
     const carry = async (socket: Socket): Promise<void> => {
-      const name = formatEndpoint({ address: socket.remoteAddress, port: socket.remotePort });
+      const peer = formatEndpoint({ address: socket.remoteAddress, port: socket.remotePort });
       opened.set(socket, clock.now());
-      socket.on('error', (error) => log.say('warn', `${name}: ${error.message}`));
+      socket.on('error', (error) => log.say('warn', `${peer}: ${error.message}`));
       socket.on('close', () => {
         opened.delete(socket);
         totals.addTraffic(socket.counters);
-        log.say('info', `${name} closed`);
+        log.say('info', `${peer} closed`);
       });
       const [endpoint] = await backend.fresh();
       if (socket.closed) return;
       try {
         if (handshakePacket) socket.send(handshakePacket);
         socket.spliceUdp(endpoint);
-        log.say('info', `${name} connected${socket.profile === 'phantun' ? ', a phantun client' : ''}`);
+        log.say('info', `${peer} connected${socket.profile === 'phantun' ? ', a phantun client' : ''}`);
       } catch (error) {
-        log.say('error', `${name}: ${(error as Error).message}`);
+        log.say('error', `${peer}: ${(error as Error).message}`);
         socket.resetAndDestroy();
       }
     };
-    stack.listen({ port }).on('connection', (socket) => void carry(socket));
+    const address = local.address === '::' && options.ipv4Only ? '0.0.0.0' : local.address;
+    stack.listen({ port: local.port, address }).on('connection', (socket) => void carry(socket));
     return {
       connections: () =>
         Array.from(opened, ([socket, since]) => ({ state: 'open', age: clock.now() - since, ...ofSocket(socket) })),
@@ -51,20 +54,18 @@ export function createServer(options: ServerOptions, surroundings: Surroundings 
 
   const prepare = async (): Promise<Plan> => {
     const backend = await Remote.resolve({ name: options.remote, lookUp, clock });
-    const ipv6 = !options.ipv4Only && hasIPv6();
-    if (!ipv6 && !options.ipv4Only) options.log.info('IPv6 is off on this host: clients connect over IPv4');
+    const ipv6 = !options.ipv4Only && isIPv6(local.address) && hasIPv6();
+    if (!ipv6 && !options.ipv4Only && isIPv6(local.address))
+      options.log.info('IPv6 is off on this host: clients connect over IPv4');
     return {
-      port,
+      listening: local,
       ipv6,
       ...(ipv6 ? {} : { family: 4 as const }),
-      title: [
-        `guise server: TCP port ${port} -> UDP ${formatEndpoint(backend.known[0])}`,
-        'the port does not show up in `ss`: the kernel has no socket there, NAT leads it to the interface below',
-      ],
+      title: [`guise server: TCP port ${name} -> UDP ${formatEndpoint(backend.known[0])}`],
       remoteAddresses: () => backend.known,
       serve: (stack) => serve(stack, backend),
     };
   };
 
-  return new Tunnel({ role: 'server', options, local: `${port}`, totals, prepare }, surroundings);
+  return new Tunnel({ role: 'server', options, local: name, totals, prepare }, surroundings);
 }

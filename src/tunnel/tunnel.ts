@@ -9,7 +9,14 @@ import type { Stack } from '../fake_tcp/stack.js';
 import { DropWatch } from '../observe/drops.js';
 import { HOST, OBSERVE } from '../policy.js';
 import { formatEndpoint, type Endpoint } from '../wire/endpoint.js';
-import { openHostStack, type OpenedStack, type OpenStack, type StackNeeds } from './host_stack.js';
+import {
+  chooseDevice,
+  openHostStack,
+  type Device,
+  type OpenedStack,
+  type OpenStack,
+  type StackNeeds,
+} from './host_stack.js';
 import { wireGuardMtu } from './mtu.js';
 import type { TunnelOptions } from './options.js';
 import type { LookUp } from './remote.js';
@@ -32,7 +39,7 @@ export interface Service {
 }
 
 /** What is known once the names are resolved. */
-export interface Plan extends Pick<StackNeeds, 'port' | 'ipv6' | 'liveness'> {
+export interface Plan extends Pick<StackNeeds, 'listening' | 'ipv6' | 'liveness'> {
   /** First lines of the start block. */
   readonly title: readonly string[];
   /** IP family of the fake TCP leg, where it is known. */
@@ -74,6 +81,7 @@ export class Tunnel extends EventEmitter<{ ready: [] }> {
   #state: TunnelState = 'new';
   #since = Date.now();
   #error: Error | undefined;
+  #device: Device | undefined;
   #plan: Plan | undefined;
   #running: Running | undefined;
   #setUps = 0;
@@ -87,6 +95,12 @@ export class Tunnel extends EventEmitter<{ ready: [] }> {
       this.#end = (error) => (error ? reject(error) : resolve());
     });
     this.ended.catch(() => {}); // who does not wait for it is told by `start` or `snapshot`
+  }
+
+  /** What it runs on, which says what rights it needs. */
+  get device(): Device {
+    this.#device ??= chooseDevice(this.#part.options);
+    return this.#device;
   }
 
   get state(): TunnelState {
@@ -187,7 +201,7 @@ export class Tunnel extends EventEmitter<{ ready: [] }> {
 
   async #setUp(plan: Plan): Promise<Running> {
     const { role, options } = this.#part;
-    const opened = await this.#openStack({ role, options, ...plan });
+    const opened = await this.#openStack({ role, options, device: this.device, ...plan });
     try {
       const service = plan.serve(opened.stack);
       const lines = [...plan.title, ...opened.done, mtuLine(options.mtu, plan.family), offloadLine(opened.stack)];

@@ -1,4 +1,5 @@
 /** IP addresses as the data plane has them: 16 bytes, IPv4 in its mapped form ::ffff:a.b.c.d (RFC 4291 §2.5.5.2). */
+import { isIPv4 } from 'node:net';
 import ipaddr from 'ipaddr.js';
 
 export function encodeAddress(address: string): Uint8Array {
@@ -15,4 +16,10 @@ export function decodeAddress(bytes: Uint8Array): string {
 /** The one spelling of an address that is used here: the kernel's. */
 export function normalAddress(address: string): string {
   return decodeAddress(encodeAddress(address));
+}
+
+/** Whether a segment may be meant by both of two addresses that are listened on, or that are listened on and come. */
+export function overlap(one: string, other: string): boolean {
+  const all = (address: string, of: string): boolean => address === '::' || (address === '0.0.0.0' && isIPv4(of));
+  return one === other || all(one, other) || all(other, one);
 }

@@ -23,6 +23,7 @@ t.test('what is not given has its default, in the units that are used inside', a
     remote: { host: 'vpn.example.net', port: 443 },
     idleTimeout: TUNNEL.idleTimeout,
     ignoreRst: false,
+    device: 'auto',
     ipv4Only: false,
     firewall: true,
     mtu: CONNECTION.mtu,
@@ -35,7 +36,13 @@ t.test('what is not given has its default, in the units that are used inside', a
     profile: 'auto',
   });
   const { local, remote } = settingsOf('server', SERVER);
-  t.same([local, remote], [443, { host: '127.0.0.1', port: 51_820 }]);
+  t.same(
+    [local, remote],
+    [
+      { address: '::', port: 443 },
+      { host: '127.0.0.1', port: 51_820 },
+    ],
+  );
 });
 
 t.test('each kind of value, as text and as a file of settings has it', async (t) => {
@@ -52,7 +59,9 @@ t.test('each kind of value, as text and as a file of settings has it', async (t)
   t.equal(given({ 'tun-local6': 'FD00:0::1' }).tunLocal6, 'fd00::1');
   t.equal(given({ 'handshake-packet': '/tmp/packet' }).handshakePacket, '/tmp/packet');
   t.equal(given({ tun: undefined }).tun, undefined);
-  t.equal(settingsOf('server', { ...SERVER, local: '0443' }).local, 443);
+  t.same(settingsOf('server', { ...SERVER, local: '0443' }).local, { address: '::', port: 443 });
+  const one = settingsOf('server', { ...SERVER, local: '[2001:db8::1]:443' });
+  t.same(one.local, { address: '2001:db8::1', port: 443 });
 });
 
 t.test('what no option takes is refused with its name, what was found and what is expected', async (t) => {
@@ -84,6 +93,8 @@ t.test('what no option takes is refused with its name, what was found and what i
     [{ 'tun-peer6': '::ffff:10.0.0.1' }, 'tun-peer6', /takes an IPv6 address/],
     [{ 'tun-peer6': 'fe80::1%eth0' }, 'tun-peer6', /of one link only/],
     [{ 'ipv4-only': 'yes', 'tun-peer6': 'fd::1' }, 'ipv4-only', /^ipv4-only contradicts tun-peer6; leave one/],
+    [{ device: 'packet', 'tun-local': '10.0.0.1' }, 'device', /^device contradicts tun-local; leave one/],
+    [{ device: 'tun', fwmark: '5' }, 'device', /^device contradicts fwmark; leave one/],
     [{ nonsense: 1 }, 'nonsense', /^nonsense is no option of a client; leave it out\.$/],
     [{ toString: 1 }, 'toString', /no option/],
   ];
@@ -94,7 +105,10 @@ t.test('what no option takes is refused with its name, what was found and what i
     t.match(error, { name: 'UsageError', code: /^ERR_GUISE_OPTION/ });
   }
   t.match(refusal('server', { ...SERVER, keepalive: 5 }).message, /keepalive is no option of a server/);
-  t.match(refusal('server', {}).message, /^local PORT \(TCP port .*\) and remote HOST:PORT \(.*\) must be given\.$/);
+  t.match(
+    refusal('server', {}).message,
+    /^local \[IP:\]PORT \(TCP port .*\) and remote HOST:PORT \(.*\) must be given\.$/,
+  );
 });
 
 t.test('whatever is given, the answer is settings or one sentence', async (t) => {

@@ -18,7 +18,7 @@ t.test('system calls that a tunnel never makes are refused to it and to its chil
     const { dropPrivileges } = await import('${privileges}');
     const escape = () => spawnSync('python3', ['-c', process.argv[1]], { encoding: 'utf8' }).stdout;
     console.log('before:\\n' + escape());
-    console.log(dropPrivileges());
+    console.log(dropPrivileges('packet'));
     console.log('after:\\n' + escape());`;
   const { stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', program, ESCAPES], {
     encoding: 'utf8',

@@ -13,6 +13,7 @@
 #include "clock.h"
 #include "flow_model.h"
 #include "input.h"
+#include "io/descriptor_device.h"
 #include "large_buffers.h"
 #include "wire/checksum.h"
 
@@ -114,8 +115,6 @@ Script::Script(Host& host, const uint8_t* data, size_t size) : host_(host), inpu
 std::unique_ptr<Engine> Script::make_engine() {
   Clock::reset();
   Engine::Options options;
-  options.virtio_header = virtio_header_;
-  options.segmentation = switches_ & kSegmentation;
   options.max_flows = FlowModel::kFlows;
   options.udp_offload = switches_ & kOffload;
   options.policy = test_policy();
@@ -127,12 +126,14 @@ std::unique_ptr<Engine> Script::make_engine() {
   options.policy.send_queue_bytes = 100'000;
   options.policy.max_applications = 2;
   options.policy.event_buffer_bytes = 1 << 17;
+  const BatchLimits limits{options.policy.device_batch_packets, options.policy.device_batch_bytes};
   for (size_t i = 0; i < workers_; ++i) {
     int fds[2];
     REQUIRE(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) == 0);
     const int buffer = 8 << 20;
     for (const int fd : fds) (void)::setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &buffer, sizeof buffer);
-    options.devices.emplace_back(fds[0]);
+    options.devices.push_back(
+        std::make_unique<DescriptorDevice>(UniqueFd(fds[0]), virtio_header_, switches_ & kSegmentation, limits));
     wires_[i] = UniqueFd(fds[1]);
   }
   options.wake = {[](void*) {}, nullptr};
@@ -300,14 +301,14 @@ void Script::send_segment() {
   const uint8_t flags = kFlags[input_.byte() % std::size(kFlags)];
   std::vector<uint8_t> options(input_.byte() % 11 * 4);
   const auto seq = input_.value<uint32_t>(), ack = input_.value<uint32_t>();
-  engine_->send_segment(through, one.tuple, seq, ack, flags, std::move(options));
+  engine_->send_segment(through, one.tuple, {}, seq, ack, flags, std::move(options));
 }
 
 void Script::listen() {
   if (input_.flag())
-    engine_->listen(kPort, {kSynAckOptions, kSynAckOptions, {}});
+    engine_->listen({{}, kPort}, {kSynAckOptions, kSynAckOptions, {}});
   else
-    engine_->unlisten(kPort);
+    engine_->unlisten({{}, kPort});
 }
 
 void Script::put_segment() {

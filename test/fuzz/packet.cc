@@ -8,7 +8,7 @@
 
 #include "../support/require.h"
 #include "input.h"
-#include "io/packet_device.h"
+#include "io/descriptor_device.h"
 #include "wire/bytes.h"
 #include "wire/checksum.h"
 
@@ -22,16 +22,18 @@ enum : uint8_t { kVirtio = 1, kMendLengths = 2, kMendChecksums = 4 };
 struct Wire {
   Wire(bool virtio_header) : Wire(pair(), virtio_header) {}
 
+  [[nodiscard]] size_t prefix() const { return virtio_header_ ? sizeof(VirtioNetHeader) : 0; }
+
   // The next packet, without its VirtioNetHeader.
   std::span<const uint8_t> next(VirtioNetHeader& offload) {
-    const size_t prefix = device.prefix();
+    const size_t prefix = this->prefix();
     const ssize_t got = ::recv(other.get(), buffer.data(), buffer.size(), 0);
     REQUIRE(got > static_cast<ssize_t>(prefix));
     std::memcpy(&offload, buffer.data(), prefix);
     return std::span<const uint8_t>(buffer).subspan(prefix, static_cast<size_t>(got) - prefix);
   }
 
-  PacketDevice device;
+  DescriptorDevice device;
   UniqueFd other;
   std::vector<uint8_t> buffer = std::vector<uint8_t>(sizeof(VirtioNetHeader) + kMaxPacket);
 
@@ -45,7 +47,11 @@ struct Wire {
     return {UniqueFd(fds[0]), UniqueFd(fds[1])};
   }
   Wire(Pair fds, bool virtio_header)
-      : device(std::move(fds.here), virtio_header, virtio_header), other(std::move(fds.there)) {}
+      : device(std::move(fds.here), virtio_header, virtio_header, {1, kLargestRead}),
+        other(std::move(fds.there)),
+        virtio_header_(virtio_header) {}
+
+  const bool virtio_header_;
 };
 
 bool same(std::span<const uint8_t> a, std::span<const uint8_t> b) { return std::ranges::equal(a, b); }
@@ -98,7 +104,7 @@ void check_view(std::span<const uint8_t> packet, const SegmentView& view) {
 size_t expect(Wire& wire, const SegmentView& wanted) {
   VirtioNetHeader offload;
   const auto packet = wire.next(offload);
-  const bool prefixed = wire.device.prefix() > 0;
+  const bool prefixed = wire.prefix() > 0;
   SegmentView view;
   REQUIRE(parse_segment(packet, prefixed ? &offload : nullptr, view) == ParseError::kNone);
   check_view(packet, view);
@@ -116,17 +122,17 @@ size_t expect(Wire& wire, const SegmentView& wanted) {
 }
 
 void check_segment(Wire& wire, const SegmentHeader& header, const SegmentView& view) {
-  REQUIRE(wire.device.write_segment(header, view.seq, view.ack, view.flags, view.options, view.payload).error == 0);
+  REQUIRE(wire.device.write_segment({}, header, view.seq, view.ack, view.flags, view.options, view.payload).error == 0);
   REQUIRE(expect(wire, view) == view.payload.size());
 }
 
 void check_run(Wire& wire, const SegmentHeader& header, SegmentView view) {
   SegmentRun run(64, kMaxPacket - header.size());
   if (run.add(view.payload.data(), view.payload.size(), view.segment_size) < view.payload.size()) return;
-  REQUIRE(wire.device.write_run(header, view.seq, view.ack, true, run).error == 0);
+  REQUIRE(wire.device.write_run({}, header, view.seq, view.ack, true, run).error == 0);
   view.flags = kAck | kPsh;
   view.options = {};
-  if (wire.device.prefix() > 0) {
+  if (wire.prefix() > 0) {
     REQUIRE(expect(wire, view) == view.segment_size);
     return;
   }

@@ -15,7 +15,10 @@ t.test("a client's packets are masqueraded, wherever they leave", async (t) => {
 });
 
 t.test("a server's port is led to it on each address of the host, and not for what only passes", async (t) => {
-  const text = rules({ role: 'server', tun: 'tun0', peer4: '192.168.201.2', port: 443 }, 'owner');
+  const text = rules(
+    { role: 'server', tun: 'tun0', peer4: '192.168.201.2', listening: { address: '::', port: 443 } },
+    'owner',
+  );
   t.match(text, 'flags owner\n');
   t.match(text, 'iifname != "tun0" fib daddr type local meta nfproto ipv4 tcp dport 443 dnat ip to 192.168.201.2\n');
   t.notMatch(text, 'ip6', 'without an IPv6 address there is no rule for one');

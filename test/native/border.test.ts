@@ -19,7 +19,15 @@ import { build } from '../support/segment.js';
 
 const EBADF = -9;
 const OPTIONS = { virtioHeader: false, segmentation: false, offload: false, maxFlows: 4, ...DATA_PLANE };
-const FLOW = { worker: 0, sendNext: 1, receiveNext: 1, maxPayload: 1460, push: false, limitInitialWindow: false };
+const FLOW = {
+  worker: 0,
+  sendNext: 1,
+  receiveNext: 1,
+  maxPayload: 1460,
+  push: false,
+  limitInitialWindow: false,
+  way: 0n,
+};
 const TUPLE = encodeTuple({ address: SERVER4, port: 443 }, { address: CLIENT4, port: 1000 });
 const ADDRESS = new Uint8Array(16);
 const NONE = new Uint8Array(0);
@@ -36,6 +44,7 @@ const HANDLERS = {
   application: ignore,
   attached: ignore,
   applicationGone: ignore,
+  addresses: () => {},
   deviceGone: ignore,
 };
 
@@ -67,21 +76,21 @@ t.test('misuse of the border throws, with a code and a sentence', (t) => {
       ['worker', (e) => e.events(worker)],
       ['worker', (e) => e.swapEvents(worker, new Uint32Array(2))],
       ['worker', (e) => e.openFlow(TUPLE, { ...FLOW, worker })],
-      ['worker', (e) => e.sendSegment(worker, TUPLE, 1, 1, 2, NONE)],
+      ['worker', (e) => e.sendSegment(worker, TUPLE, 0n, 1, 1, 2, NONE)],
     ]),
     port: [-1, 1.5, 65_536, 70_000, Infinity].flatMap((port): [string, Call][] => [
       ['port', (e) => e.listenUdp(ADDRESS, port)],
       ['port', (e) => e.spliceUdp(1, ADDRESS, port, [])],
-      ['port', (e) => e.listen(port, NONE, NONE, NONE)],
-      ['port', (e) => e.unlisten(port)],
+      ['port', (e) => e.listen(port, NONE, NONE, NONE, ADDRESS)],
+      ['port', (e) => e.unlisten(port, ADDRESS)],
     ]),
     'port 0': [
       ['port', (e) => e.spliceUdp(1, ADDRESS, 0, [])],
-      ['port', (e) => e.listen(0, NONE, NONE, NONE)],
+      ['port', (e) => e.listen(0, NONE, NONE, NONE, ADDRESS)],
     ],
     numbers: [-1, 2 ** 32, 0.5].flatMap((number): [string, Call][] => [
-      ['seq', (e) => e.sendSegment(0, TUPLE, number, 1, 2, NONE)],
-      ['ack', (e) => e.sendSegment(0, TUPLE, 1, number, 2, NONE)],
+      ['seq', (e) => e.sendSegment(0, TUPLE, 0n, number, 1, 2, NONE)],
+      ['ack', (e) => e.sendSegment(0, TUPLE, 0n, 1, number, 2, NONE)],
       ['sendNext', (e) => e.openFlow(TUPLE, { ...FLOW, sendNext: number })],
       ['receiveNext', (e) => e.openFlow(TUPLE, { ...FLOW, receiveNext: number })],
       ['receiveNext', (e) => e.sendControl(1, 16, number)],
@@ -91,13 +100,17 @@ t.test('misuse of the border throws, with a code and a sentence', (t) => {
     ]),
     sizes: [
       ['flags', (e) => e.sendControl(1, 256)],
-      ['flags', (e) => e.sendSegment(0, TUPLE, 1, 1, -1, NONE)],
+      ['flags', (e) => e.sendSegment(0, TUPLE, 0n, 1, 1, -1, NONE)],
       ['maxPayload', (e) => e.openFlow(TUPLE, { ...FLOW, maxPayload: 0 })],
+      ['way', (e) => e.openFlow(TUPLE, { ...FLOW, way: 1n << 64n })],
+      ['port', (e) => e.pass([0], [])],
+      ['a remote', (e) => e.pass([], [[ADDRESS]])],
+      ['address', (e) => e.sourceAddress(new Uint8Array(4), 1)],
       ['maxPayload', (e) => e.openFlow(TUPLE, { ...FLOW, maxPayload: 65_536 })],
       ['tuple', (e) => e.openFlow(new Uint8Array(35), FLOW)],
       ['address', (e) => e.listenUdp(new Uint8Array(4), 1000)],
-      ['options', (e) => e.sendSegment(0, TUPLE, 1, 1, 2, new Uint8Array(44))],
-      ['guise4', (e) => e.listen(1, new Uint8Array(3), NONE, NONE)],
+      ['options', (e) => e.sendSegment(0, TUPLE, 0n, 1, 1, 2, new Uint8Array(44))],
+      ['guise4', (e) => e.listen(1, new Uint8Array(3), NONE, NONE, ADDRESS)],
       ['reason', (e) => e.countDrop(addon.layout.dropReasons.length)],
       ['out', (e) => e.swapEvents(0, new Uint32Array(1))],
     ],
@@ -106,7 +119,7 @@ t.test('misuse of the border throws, with a code and a sentence', (t) => {
   for (const wrong of [undefined, null, '1', {}, [], true]) {
     const calls: [name: string, call: Call][] = [
       ['worker', (e) => e.events(wrong)],
-      ['port', (e) => e.listen(wrong, NONE, NONE, NONE)],
+      ['port', (e) => e.listen(wrong, NONE, NONE, NONE, ADDRESS)],
       ['address', (e) => e.listenUdp(wrong, 1)],
       ['tuple', (e) => e.openFlow(wrong, FLOW)],
       ['flow', (e) => e.sendDatagrams(wrong, [])],
@@ -147,7 +160,7 @@ t.test('the sentence of misuse is that of the registry', (t) => {
   const details = { name: 'port', found: 70_000, expected: 'a whole number from 1 to 65535' };
   const [native, wire] = opened();
   using _ = wire;
-  t.throws(() => native.unlisten(70_000), { message: guiseError('ERR_GUISE_ARGUMENT', details).message });
+  t.throws(() => native.unlisten(70_000, ADDRESS), { message: guiseError('ERR_GUISE_ARGUMENT', details).message });
   native.close();
   t.end();
 });
@@ -164,9 +177,11 @@ t.test('before it is opened and after it is closed every call answers EBADF', (t
       ['listenUdp', () => engine.listenUdp(ADDRESS, 0)],
       ['udpPort', () => engine.udpPort(1)],
       ['closeUdp', () => engine.closeUdp(1)],
+      ['pass', () => engine.pass([1], [])],
+      ['sourceAddress', () => engine.sourceAddress(ADDRESS, 1)],
       ['readFlow', () => engine.readFlow(1)],
-      ['listen', () => engine.listen(1, NONE, NONE, NONE)],
-      ['unlisten', () => engine.unlisten(1)],
+      ['listen', () => engine.listen(1, NONE, NONE, NONE, ADDRESS)],
+      ['unlisten', () => engine.unlisten(1, ADDRESS)],
       ['countDrop', () => engine.countDrop(1)],
       ['openFlow', () => engine.openFlow(TUPLE, FLOW)],
       ['closeFlow', () => engine.closeFlow(1)],
@@ -174,7 +189,7 @@ t.test('before it is opened and after it is closed every call answers EBADF', (t
       ['unsplice', () => engine.unsplice(1)],
       ['spliceUdp', () => engine.spliceUdp(1, ADDRESS, 1, [])],
       ['forgetApplication', () => engine.forgetApplication(1)],
-      ['sendSegment', () => engine.sendSegment(0, TUPLE, 1, 1, 2, NONE)],
+      ['sendSegment', () => engine.sendSegment(0, TUPLE, 0n, 1, 1, 2, NONE)],
       ['sendControl', () => engine.sendControl(1, 16, undefined)],
       ['sendDatagrams', () => engine.sendDatagrams(1, [])],
     ];

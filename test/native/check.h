@@ -1,4 +1,4 @@
-// A test program that speaks TAP: test() runs a case, check() asserts in it.
+// A test program that speaks TAP: test() runs a case, CHECK() asserts in it.
 #pragma once
 
 #include <cstdio>
@@ -21,6 +21,12 @@ inline void test(const char* sentence, const std::function<void()>& body) {
   ++tests_run;
   if (failed_checks > 0) ++tests_failed;
   std::printf("%s %d - %s\n", failed_checks > 0 ? "not ok" : "ok", tests_run, sentence);
+}
+
+// A case that this host cannot run.
+inline void skip(const char* sentence, const char* reason) {
+  ++tests_run;
+  std::printf("ok %d - %s # SKIP %s\n", tests_run, sentence, reason);
 }
 
 inline int done() {

@@ -21,6 +21,7 @@ const handlers = {
   application: ignore,
   attached: ignore,
   applicationGone: ignore,
+  addresses: () => {},
   deviceGone: ignore,
 };
 const options = { virtioHeader: false, segmentation: false, offload: false, maxFlows: 1, ...DATA_PLANE };
@@ -50,6 +51,7 @@ async function throwOnce(caught: boolean): Promise<void> {
     maxPayload: 1460,
     push: false,
     limitInitialWindow: false,
+    way: 0n,
   });
   engine.readFlow(flow);
   for (let i = 0; i < DATAGRAMS; i++) {

@@ -162,7 +162,7 @@ void flood_tests() {
     EngineRig rig;
     const EngineCounters& counters = rig.engine->counters()->engine();
     const uint64_t& refused = counters.dropped[static_cast<size_t>(DropReason::kSynLimit)];
-    rig.engine->listen(443, {});
+    rig.engine->listen({{}, 443}, {});
     rig.settle();
     const auto put = [&](uint16_t first, uint16_t many) {
       for (uint16_t port = first; port < first + many; ++port) rig.put(port, 7, {}, 0, kSyn);
@@ -415,7 +415,7 @@ void creation_tests() {
       CHECK(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) == 0);
       UniqueFd wire(fds[1]);
       Engine::Options options;
-      options.devices.emplace_back(fds[0]);
+      options.devices.push_back(EngineRig::device(fds[0]));
       options.max_flows = 1;
       options.policy = test_policy();
       options.wake = {[](void*) {}, nullptr};
@@ -473,7 +473,7 @@ void creation_tests() {
   test("a device that cannot be watched is refused", [] {
     const size_t before = open_descriptors();
     Engine::Options options;
-    options.devices.emplace_back(::open("/proc/self/exe", O_RDONLY | O_CLOEXEC));
+    options.devices.push_back(EngineRig::device(::open("/proc/self/exe", O_RDONLY | O_CLOEXEC)));
     options.max_flows = 1;
     options.policy = test_policy();
     std::unique_ptr<Engine> engine;

@@ -11,6 +11,7 @@
 
 #include "../support/policy.h"
 #include "../support/require.h"
+#include "io/descriptor_device.h"
 #include "plane/engine.h"
 #include "wire/checksum.h"
 
@@ -28,12 +29,19 @@ struct EngineRig {
     for (size_t i = 0; i < workers; ++i) {
       int fds[2];
       REQUIRE(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) == 0);
-      options.devices.emplace_back(fds[0]);
+      options.devices.push_back(device(fds[0]));
       wires.emplace_back(fds[1]);
     }
     options.wake = {[](void*) {}, nullptr};
     const char* syscall = "";
     REQUIRE(guise::Engine::create(std::move(options), engine, syscall) == 0);
+  }
+
+  // A device that carries one packet a message, without offload.
+  static std::unique_ptr<guise::PacketDevice> device(int fd) {
+    const guise::Policy policy = test_policy();
+    const guise::BatchLimits limits{policy.device_batch_packets, policy.device_batch_bytes};
+    return std::make_unique<guise::DescriptorDevice>(guise::UniqueFd(fd), false, false, limits);
   }
 
   // 192.168.201.2:443 and a peer's port.

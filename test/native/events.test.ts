@@ -26,6 +26,7 @@ t.test('a datagram that waits while its flow ends is not given to the flow that 
       application: ignore,
       attached: ignore,
       applicationGone: ignore,
+      addresses: () => {},
       deviceGone: ignore,
     },
   );
@@ -36,6 +37,7 @@ t.test('a datagram that waits while its flow ends is not given to the flow that 
     maxPayload: 1460,
     push: false,
     limitInitialWindow: false,
+    way: 0n,
   };
   const open = (port: number): number => {
     const flow = engine.openFlow(encodeTuple({ address: SERVER4, port: 443 }, { address: CLIENT4, port }), options);

@@ -12,7 +12,7 @@
 
 #include "../support/policy.h"
 #include "check.h"
-#include "io/packet_device.h"
+#include "io/descriptor_device.h"
 #include "io/segment_run.h"
 #include "plane/syn_cookie.h"
 #include "plane/token_bucket.h"
@@ -25,6 +25,8 @@
 using namespace guise;
 
 namespace {
+
+constexpr BatchLimits kOnePacket{1, kLargestRead};
 
 using Bytes = std::vector<uint8_t>;
 std::mt19937 random_source(20261121);
@@ -52,8 +54,8 @@ Bytes whole(const Tuple& tuple, uint32_t seq, uint32_t ack, uint8_t flags, const
   int fds[2];
   CHECK(::socketpair(AF_UNIX, SOCK_SEQPACKET, 0, fds) == 0);
   UniqueFd other(fds[1]);
-  PacketDevice device(UniqueFd(fds[0]), false, false);
-  CHECK(device.write_segment(SegmentHeader(tuple), seq, ack, flags, options, payload).error == 0);
+  DescriptorDevice device(UniqueFd(fds[0]), false, false, kOnePacket);
+  CHECK(device.write_segment({}, SegmentHeader(tuple), seq, ack, flags, options, payload).error == 0);
   Bytes packet(65536);
   packet.resize(static_cast<size_t>(::recv(other.get(), packet.data(), packet.size(), 0)));
   return packet;
@@ -306,12 +308,12 @@ void device_tests() {
     int fds[2];
     CHECK(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, fds) == 0);
     UniqueFd other(fds[1]);
-    PacketDevice device(UniqueFd(fds[0]), false, false);
+    DescriptorDevice device(UniqueFd(fds[0]), false, false, kOnePacket);
     const Tuple tuple{v4(10, 0, 0, 1, 1), v4(10, 0, 0, 2, 2)};
     SegmentRun run(64, 65000);
     const Bytes data = random_bytes(1001 * 3 + 5);
     CHECK(run.add(data.data(), data.size(), 1001) == data.size());
-    CHECK(device.write_run(SegmentHeader(tuple), 0xfffffff0, 9, true, run).error == 0);
+    CHECK(device.write_run({}, SegmentHeader(tuple), 0xfffffff0, 9, true, run).error == 0);
     Bytes joined;
     for (int i = 0; i < 4; ++i) {
       Bytes packet(2000);
@@ -331,13 +333,13 @@ void device_tests() {
     sigset_t none;
     sigemptyset(&none);
     // A signalfd answers every write with EINVAL, as the TUN of Linux 6.6.44 does for super-segments.
-    PacketDevice device(UniqueFd(::signalfd(-1, &none, SFD_CLOEXEC)), true, true);
+    DescriptorDevice device(UniqueFd(::signalfd(-1, &none, SFD_CLOEXEC)), true, true, kOnePacket);
     const Tuple tuple{v4(10, 0, 0, 1, 1), v4(10, 0, 0, 2, 2)};
     const Bytes data = random_bytes(3000);
     for (const bool first : {true, false}) {
       SegmentRun run(64, 65000);
       CHECK(run.add(data.data(), data.size(), 1000) == data.size());
-      const Written written = device.write_run(SegmentHeader(tuple), 1, 1, false, run);
+      const Written written = device.write_run({}, SegmentHeader(tuple), 1, 1, false, run);
       CHECK(written.error == -EINVAL && written.refused == 3);
       CHECK(written.writes == (first ? 4 : 3) && written.fell_back == first);
     }

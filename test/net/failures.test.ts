@@ -47,15 +47,35 @@ import socket
 s = socket.create_server(('', 4567)); print('listening', flush=True); s.accept()`,
   ]);
   await listener.waitFor(/listening/);
-  await fails('server', server, /listen EADDRINUSE 0.0.0.0:4567: Another program has this TCP port/);
+  await fails('server', server, /listen EADDRINUSE \[::\]:4567: Another program has this TCP port/);
+  await fails(
+    'server',
+    [...server, '--device', 'tun'],
+    /listen EADDRINUSE 0.0.0.0:4567: Another program has this TCP port/,
+  );
+  await fails(
+    'server',
+    ['-l', '192.0.2.1:4567', '-r', '127.0.0.1:7000'],
+    /listen EADDRNOTAVAIL 192.0.2.1:4567: This address is not one of the host/,
+  );
+  await fails(
+    'client',
+    [...client, '--bind-device', 'none0'],
+    /SO_BINDTODEVICE ENODEV: .* Change it with --bind-device/,
+  );
 });
 
 t.test('without rights one sentence says which', { skip, timeout: 60_000 }, async (t) => {
   await using rig = await Rig.create();
-  const args = ['--drop=all', '--', process.execPath, main('server'), '-l', '4567', '-r', '127.0.0.1:7000'];
-  const program = rig.server.start('capsh', ['--drop=cap_net_admin', '--', '-c', `"$@"`, 'sh', ...args.slice(2)]);
-  t.equal(await program.exited, 1);
-  t.match(program.output, /No right to .*CAP_NET_ADMIN/);
+  const server = [process.execPath, main('server'), '-l', '4567', '-r', '127.0.0.1:7000'];
+  const said = async (...options: string[]): Promise<string> => {
+    const drop = '--drop=cap_net_admin,cap_net_raw';
+    const program = rig.server.start('capsh', [drop, '--', '-c', `"$@"`, 'sh', ...server, ...options]);
+    t.equal(await program.exited, 1);
+    return program.output;
+  };
+  t.match(await said(), /^guise: socket EPERM: No right to open packet sockets; .*CAP_NET_RAW\.$/);
+  t.match(await said('--device', 'tun'), /^guise: .*No right to .*CAP_NET_ADMIN/);
 });
 
 t.test('without nft one sentence says what to install', { skip, timeout: 60_000 }, async (t) => {
@@ -63,15 +83,23 @@ t.test('without nft one sentence says what to install', { skip, timeout: 60_000 
   const folder = await mkdtemp(join(tmpdir(), 'guise-'));
   t.teardown(() => rm(folder, { recursive: true }));
   await symlink((await rig.server.run('sh', ['-c', 'command -v ip'])).trim(), join(folder, 'ip'));
-  const args = [main('server'), '-l', '4567', '-r', '127.0.0.1:7000'];
+  const args = [main('server'), '-l', '4567', '-r', '127.0.0.1:7000', '--device', 'tun'];
   const program = rig.server.start(process.execPath, args, { env: { PATH: folder } });
   t.equal(await program.exited, 1);
-  t.match(program.output, /^guise: The program `nft` is missing; install nftables, or .*--no-firewall.*\.$/);
+  t.match(program.output, /^guise: The program `nft` is missing; install nftables, .*--no-firewall.*\.$/);
 });
 
 t.test('--no-firewall leaves the rules alone and prints them', { skip, timeout: 60_000 }, async (t) => {
   await using rig = await Rig.create();
-  const server = await rig.server.guise('server', ['-l', '4567', '-r', '127.0.0.1:7000', '--no-firewall']);
+  const server = await rig.server.guise('server', [
+    '-l',
+    '4567',
+    '-r',
+    '127.0.0.1:7000',
+    '--device',
+    'tun',
+    '--no-firewall',
+  ]);
   t.match(server.output, /tcp dport 4567 dnat ip to 192.168.201.2/);
   t.equal(await rig.server.run('nft', ['list', 'ruleset']), '');
   t.equal(await server.stop('SIGINT'), 0);

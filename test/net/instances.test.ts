@@ -5,23 +5,30 @@ import { ping, startPeer } from './traffic.js';
 
 const skip = noRig() ?? false;
 
-t.test('two servers and two clients on one host each do not meet', { skip, timeout: 60_000 }, async (t) => {
-  await using rig = await Rig.create();
-  const servers = await Promise.all(
-    [4567, 4568].map((port) => rig.server.guise('server', ['--local', `${port}`, '--remote', '127.0.0.1:7000'])),
-  );
-  t.same(servers.map(({ output }) => / (\S+), fcc9/.exec(output)?.[1]).sort(), ['192.168.201.2', '192.168.201.6']);
-  await Promise.all(
-    [4567, 4568].map((port) =>
-      rig.client.guise('client', ['--local', `127.0.0.1:${port}`, '--remote', `10.0.2.2:${port}`]),
-    ),
-  );
-  const echo = await startPeer(rig.server, '--bind 127.0.0.1:7000 --from-all --echo --idle 60');
-  for (const port of [4567, 4568]) {
-    t.equal((await ping(rig.client, `--to 127.0.0.1:${port} --count 10`)).lost, 0, `client ${port}`);
-  }
-  await echo.stop();
-});
+for (const device of ['packet', 'tun']) {
+  const name = `two servers and two clients on one host each do not meet: ${device}`;
+  t.test(name, { skip, timeout: 60_000 }, async (t) => {
+    await using rig = await Rig.create();
+    const options = ['--device', device];
+    const servers = await Promise.all(
+      [4567, 4568].map((port) =>
+        rig.server.guise('server', ['--local', `${port}`, '--remote', '127.0.0.1:7000', ...options]),
+      ),
+    );
+    const addresses = servers.map(({ output }) => / (\S+), fcc9/.exec(output)?.[1]).sort();
+    if (device === 'tun') t.same(addresses, ['192.168.201.2', '192.168.201.6']);
+    await Promise.all(
+      [4567, 4568].map((port) =>
+        rig.client.guise('client', ['--local', `127.0.0.1:${port}`, '--remote', `10.0.2.2:${port}`, ...options]),
+      ),
+    );
+    const echo = await startPeer(rig.server, '--bind 127.0.0.1:7000 --from-all --echo --idle 60');
+    for (const port of [4567, 4568]) {
+      t.equal((await ping(rig.client, `--to 127.0.0.1:${port} --count 10`)).lost, 0, `client ${port}`);
+    }
+    await echo.stop();
+  });
+}
 
 t.test('two clients in one process have nothing to do with each other', { skip, timeout: 60_000 }, async (t) => {
   await using rig = await Rig.create();
@@ -73,7 +80,7 @@ t.test(
   },
   async (t) => {
     await using rig = await Rig.create();
-    const args = (port: number): string[] => ['--local', `${port}`, '--remote', '127.0.0.1:7000'];
+    const args = (port: number): string[] => ['--local', `${port}`, '--remote', '127.0.0.1:7000', '--device', 'tun'];
     const first = await rig.server.guise('server', args(4567));
     const main = new URL('../../server/main.js', import.meta.url).pathname;
     for (const [more, sentence] of [
@@ -92,6 +99,13 @@ t.test(
 t.test('the addresses of a network that the host is in are left alone', { skip, timeout: 60_000 }, async (t) => {
   await using rig = await Rig.create();
   await rig.client.run('ip', ['address', 'add', '192.168.200.77/24', 'dev', 'eth0']);
-  const client = await rig.client.guise('client', ['--local', '127.0.0.1:5000', '--remote', '10.0.2.2:4567']);
+  const client = await rig.client.guise('client', [
+    '--local',
+    '127.0.0.1:5000',
+    '--remote',
+    '10.0.2.2:4567',
+    '--device',
+    'tun',
+  ]);
   t.match(client.output, /192\.168\.201\.1 -> 192\.168\.201\.2,/);
 });

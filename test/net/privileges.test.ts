@@ -6,7 +6,7 @@ import { noRig, Rig, type Host } from './rig.js';
 import { ping, startPeer } from './traffic.js';
 
 const skip = noRig() ?? false;
-const SERVER = ['--local', '4567', '--remote', '127.0.0.1:7000'];
+const SERVER = ['--local', '4567', '--remote', '127.0.0.1:7000', '--device', 'tun'];
 const CLIENT = ['--local', '127.0.0.1:500', '--remote', '10.0.2.2:4567', '--tun', 'gone'];
 
 const FIELDS = ['CapInh', 'CapPrm', 'CapEff', 'CapBnd', 'CapAmb', 'NoNewPrivs', 'Seccomp'];

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import t from 'tap';
+import { answers, startApplication, startService } from './application.js';
 import type { RunningProgram } from './process.js';
 import { noRig, Rig } from './rig.js';
 import { natForPhantunServer, phantunFolder } from './phantun.js';
@@ -7,37 +8,6 @@ import { natForPhantunServer, phantunFolder } from './phantun.js';
 const skip = noRig() ?? false;
 const SERVER = ['--local', '4567', '--remote', '127.0.0.1:7000'];
 const CLIENT = ['--local', '127.0.0.1:5000', '--remote', '10.0.2.2:4567'];
-
-/** An application with one socket that asks ten times a second and prints the numbers of the answers. */
-const APPLICATION = `
-const socket = require('node:dgram').createSocket('udp4');
-let asked = 0;
-socket.on('message', (message) => console.log('answer ' + message));
-socket.on('error', (error) => console.log('error ' + error.message));
-socket.bind(6000, '127.0.0.1', () => setInterval(() => socket.send(String(++asked), 5000, '127.0.0.1'), 100));`;
-
-/** Answers, and says who asks. */
-const SERVICE = `
-const socket = require('node:dgram').createSocket('udp4');
-const known = new Set();
-socket.on('message', (message, { port }) => {
-  if (!known.has(port)) console.log('asked by ' + port);
-  known.add(port);
-  if (process.argv[1] !== 'mute') socket.send(message, port, '127.0.0.1');
-});
-socket.bind(7000, '127.0.0.1', () => console.log('ready'));`;
-
-async function startService(rig: Rig, ...args: string[]): Promise<RunningProgram> {
-  const service = rig.server.start(process.execPath, ['-e', SERVICE, ...args]);
-  await service.waitFor(/ready/);
-  return service;
-}
-
-/** Waits until the application has got so many more answers than now. */
-async function answers(application: RunningProgram, more: number): Promise<void> {
-  const before = application.output.match(/^answer/gm)?.length ?? 0;
-  await application.waitFor(/^answer/, before + more - 1);
-}
 
 /** Nothing of the client's latest connection passes the router any more, and nobody is told. */
 async function blackHole(rig: Rig, client: RunningProgram): Promise<void> {
@@ -54,7 +24,7 @@ t.test(
     await rig.server.guise('server', SERVER);
     const client = await rig.client.guise('client', [...CLIENT, '--dead-after', '1']);
     const service = await startService(rig);
-    const application = rig.client.start(process.execPath, ['-e', APPLICATION]);
+    const application = startApplication(rig);
     await answers(application, 5);
     await blackHole(rig, client);
     await client.waitFor(/127.0.0.1:6000: read ETIMEDOUT .*Connecting again/);
@@ -70,7 +40,7 @@ t.test('a server that is killed and started again is found again', { skip, timeo
   const first = await rig.server.guise('server', SERVER);
   const client = await rig.client.guise('client', CLIENT);
   await startService(rig);
-  const application = rig.client.start(process.execPath, ['-e', APPLICATION]);
+  const application = startApplication(rig);
   await answers(application, 5);
   await first.stop('SIGKILL');
   await rig.server.guise('server', SERVER);
@@ -85,7 +55,7 @@ t.test('a server that answers nothing but probes is left alone', { skip, timeout
   const client = await rig.client.guise('client', [...CLIENT, '--keepalive', '1', '--dead-after', '1']);
   const capture = await rig.capture('tcp port 4567 and tcp[tcpflags] & tcp-push = 0');
   const service = await startService(rig, 'mute');
-  rig.client.start(process.execPath, ['-e', APPLICATION.replace('setInterval', 'setTimeout')]);
+  startApplication(rig, 'once');
   await service.waitFor(/asked by/);
   // Only probes and their answers pass now: six pairs take longer than it takes to give up.
   await capture.waitFor(/Flags \[\.\].*length 0/, 14);
@@ -111,7 +81,7 @@ t.test(
     const client = await rig.client.guise('client', [...CLIENT, '--profile', 'phantun', '--dead-after', '1']);
     const capture = await rig.capture('tcp src port 4567');
     const service = await startService(rig, 'mute');
-    const application = rig.client.start(process.execPath, ['-e', APPLICATION]);
+    const application = startApplication(rig);
     await service.waitFor(/asked by/);
     // phantun acknowledges nothing by itself: what comes back is its answers.
     await capture.waitFor(/Flags \[\.\].*length 0/, 5);

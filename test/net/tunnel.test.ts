@@ -8,13 +8,16 @@ const WORKERS = ['--queues', '2'];
 const SERVER = ['--local', '4567', '--remote', '127.0.0.1:7000', '--idle-timeout', '60', ...WORKERS];
 const CLIENT = ['--local', '127.0.0.1:5000', '--remote', '10.0.2.2:4567', ...WORKERS];
 
-t.test(
-  'datagrams of all sizes arrive unchanged and in order, both ways at once',
-  { skip, timeout: 120_000 },
-  async (t) => {
+/** What segments go through at either end. */
+const DEVICES = ['packet', 'tun'] as const;
+const on = (device: string): string[] => ['--device', device];
+
+for (const device of DEVICES) {
+  const name = `datagrams of all sizes arrive unchanged and in order, both ways at once: ${device}`;
+  t.test(name, { skip, timeout: 120_000 }, async (t) => {
     await using rig = await Rig.create({ strict: true });
-    const server = await rig.server.guise('server', SERVER);
-    const client = await rig.client.guise('client', CLIENT);
+    const server = await rig.server.guise('server', [...SERVER, ...on(device)]);
+    const client = await rig.client.guise('client', [...CLIENT, ...on(device)]);
     const there = await startPeer(rig.server, '--bind 127.0.0.1:7000 --count 100000 --rate 15000 --size 1-1460');
     const here = await startPeer(rig.client, '--to 127.0.0.1:5000 --count 100000 --rate 15000 --size 1-1460');
     for (const [name, result] of [
@@ -34,15 +37,20 @@ t.test(
       t.equal(await host.run('nft', ['list', 'ruleset']), '', 'no rule is left');
       t.notMatch(await host.run('ip', ['-br', 'link']), /tun/, 'no interface is left');
     }
-  },
-);
+  });
+}
 
-for (const direction of ['up', 'down'] as const) {
-  const name = `full speed through strict conntrack, ${direction}, past the wrap of sequence numbers`;
+for (const [direction, device] of [
+  ['up', 'packet'],
+  ['down', 'packet'],
+  ['up', 'tun'],
+  ['down', 'tun'],
+] as const) {
+  const name = `full speed through strict conntrack, ${direction}, past the wrap of sequence numbers: ${device}`;
   t.test(name, { skip, timeout: 120_000 }, async (t) => {
     await using rig = await Rig.create({ strict: true });
-    await rig.server.guise('server', SERVER);
-    await rig.client.guise('client', CLIENT);
+    await rig.server.guise('server', [...SERVER, ...on(device)]);
+    await rig.client.guise('client', [...CLIENT, ...on(device)]);
     // The server's end learns its peer from the first datagram.
     const load = '--seconds 10 --gso --idle 1';
     const there = await startPeer(rig.server, `--bind 127.0.0.1:7000 --gro ${direction === 'down' ? load : ''}`.trim());
@@ -131,7 +139,7 @@ t.test(
     await using rig = await Rig.create();
     await rig.server.sysctl('net.ipv4.ip_forward', 0); // a new namespace takes it from the host
     await rig.server.nft('table ip filter { chain FORWARD { type filter hook forward priority 0; policy drop; }; }');
-    const server = await rig.server.guise('server', SERVER);
+    const server = await rig.server.guise('server', [...SERVER, ...on('tun')]);
     t.match(await rig.server.run('nft', ['list', 'table', 'ip', 'filter']), /accept comment "guise/, 'let through');
     const before = await rig.server.run('ip', ['netns', 'pids', rig.server.name]);
     t.ok(before.trim().split('\n').length > 2, 'it had children');

@@ -22,7 +22,7 @@
     {
       "target_name": "micro",
       "type": "executable",
-      "sources": ["../../bench/micro/main.cc", "../../native/wire/segment.cc", "../../native/io/packet_device.cc"]
+      "sources": ["../../bench/micro/main.cc", "../../native/wire/segment.cc", "../../native/io/packet_device.cc", "../../native/io/descriptor_device.cc"]
     }
   ]
 }

@@ -9,9 +9,9 @@ function options(args: readonly string[], environment: NodeJS.ProcessEnv = {}) {
 
 t.test('wrong usage is one sentence that names the flag', async (t) => {
   const wrong: [string[], RegExp][] = [
-    [[], /^--local PORT \(.*\) and --remote HOST:PORT \(.*\) must be given\.$/],
+    [[], /^--local \[IP:\]PORT \(.*\) and --remote HOST:PORT \(.*\) must be given\.$/],
     [['-l', '80'], /^--remote HOST:PORT \(UDP address of the service\) must be given\.$/],
-    [['-l', '127.0.0.1:80', '-r', 'a:1'], /^--local: "127.0.0.1:80" is not a port/],
+    [['-l', '127.0.0.1:8x', '-r', 'a:1'], /^--local: "8x" is not a port/],
     [['-l', '80', '-r', 'a:1', '--keepalive', '5'], /keepalive/],
   ];
   for (const [args, sentence] of wrong) {
@@ -25,7 +25,7 @@ t.test('options of the tunnel', async (t) => {
     GUISE_KEEPALIVE: 'client',
   });
   t.match(found, {
-    local: 443,
+    local: { address: '::', port: 443 },
     remote: { host: 'localhost', port: 51_820 },
     usualAddresses: { local4: '192.168.201.1' },
     idleTimeout: 60_000,

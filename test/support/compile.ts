@@ -30,7 +30,7 @@ const sourcesIn = (folders: readonly string[]): string[] =>
       .map((name) => `${folder}/${name}`),
   );
 
-const nativeSources = sourcesIn(['native/wire', 'native/io', 'native/plane']);
+const nativeSources = sourcesIn(['native/wire', 'native/io', 'native/host', 'native/plane']);
 
 /** Node's headers, or undefined where they are not beside its program. */
 export function nodeHeaders(): string | undefined {
@@ -39,14 +39,14 @@ export function nodeHeaders(): string | undefined {
 }
 
 /**
- * Has g++ read the sources that no test program has: the border to Node, and what is for the process and the host.
+ * Has g++ read the sources that no test program has: the border to Node, and what is for the process.
  *
  * @returns what it has to say, by the source; empty when all is well
  */
 export function warningsOfTheRest(headers: string): Record<string, string> {
   const { include_dir: addonApi } = createRequire(import.meta.url)('node-addon-api') as { include_dir: string };
   const warnings: Record<string, string> = {};
-  for (const source of sourcesIn(['native/binding', 'native/host', 'native/process'])) {
+  for (const source of sourcesIn(['native/binding', 'native/process'])) {
     const node = ['-DNAPI_VERSION=9', '-DNODE_ADDON_API_CPP_EXCEPTIONS', '-isystem', addonApi, '-isystem', headers];
     const { status, stderr } = spawnSync('g++', [...STRICT, '-fsyntax-only', ...node, source], {
       cwd: root,

@@ -12,6 +12,7 @@ import type { Endpoint } from '../../src/wire/endpoint.js';
 import { ManualClock } from '../support/clock.js';
 import { CLIENT4, socketpair, Wire } from '../support/device.js';
 import { build, read, type TestSegment } from '../support/segment.js';
+import { TUNNEL_OPTIONS } from '../support/tunnel_options.js';
 
 const [FIN, SYN, RST, ACK] = [1, 2, 4, 16];
 const ISN = 5000;
@@ -79,14 +80,7 @@ async function scene(t: Test, more: Partial<ClientOptions> = {}): Promise<Scene>
   const write = (line: string): void => void lines.push((JSON.parse(line) as { msg: string }).msg);
   const tunnel = createClient(
     {
-      tunAddresses: {},
-      usualAddresses: { local4: '', peer4: '', local6: '', peer6: '' },
-      ipv4Only: true,
-      idleTimeout: 60_000,
-      ignoreRst: false,
-      offload: false,
-      firewall: false,
-      mtu: 1500,
+      ...TUNNEL_OPTIONS,
       log: pino({ level: 'info' }, { write }),
       local: { address: '127.0.0.1', port },
       remote: { host: 'vpn.test', port: 443 },

@@ -1,4 +1,4 @@
-// The time for limits on what is answered.
+// The time for limits, and for what is looked at now and then.
 #pragma once
 
 #include <cstdint>
