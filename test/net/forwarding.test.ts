@@ -1,10 +1,13 @@
+import { mkdtemp, rm, symlink } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import t from 'tap';
 import { run, type RunningProgram } from './process.js';
 import { noRig, Rig, type Host } from './rig.js';
 import { ping, startPeer } from './traffic.js';
 
 const skip = noRig() ?? false;
-const FIRST = ['--local', '4567', '--remote', '127.0.0.1:7000'];
+const FIRST = ['--local', '4567', '--remote', '127.0.0.1:7000', '--device', 'tun'];
 const SECOND = [
   '--local',
   '4568',
@@ -104,4 +107,57 @@ t.test('forwarding that somebody switches off is switched on again', { skip, tim
   }
   t.equal(await server.stop(), 0);
   t.equal(await forwarding(rig.server), '0 0', 'as somebody wanted it');
+});
+
+/** Sends a router advertisement ten times a second to all of a link (RFC 4861 §4.2). */
+const ADVERTISE = `
+import socket, struct, sys, time
+s = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)
+index = socket.if_nametoindex(sys.argv[1])
+s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, index)
+s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, 255)
+while True:
+    try: s.sendto(struct.pack('!BBHBBHII', 134, 0, 0, 64, 0, 1800, 0, 0), ('ff02::1', 0, 0, index))
+    except OSError: pass
+    time.sleep(0.1)`;
+
+t.test('a TUN does not take the IPv6 default route that a router advertises', { skip, timeout: 60_000 }, async (t) => {
+  await using rig = await Rig.create();
+  const host = rig.server;
+  await setForwarding(host, 0);
+  await host.sysctl('net.ipv6.conf.eth0.accept_ra', 1);
+  await host.run('ip', ['-6', 'route', 'delete', 'default']);
+  const advertised = (): Promise<string> => host.run('ip', ['-6', 'route', 'show', 'default', 'proto', 'ra']);
+  await using router = rig.router.start('python3', ['-c', ADVERTISE, 'server']);
+  while ((await advertised()) === '');
+  await router.stop('SIGKILL');
+  const acceptRa = async (): Promise<string> =>
+    (await host.run('cat', ['/proc/sys/net/ipv6/conf/eth0/accept_ra'])).trim();
+
+  for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
+    const { server, family } = await startServer(host, FIRST);
+    t.match(server.output, /IPv6: accept_ra of eth0 is 2, so that it keeps its default route/);
+    t.match(await advertised(), /^default via fe80:.* dev eth0/, 'the route is there');
+    t.equal(await acceptRa(), '2');
+    await server.stop(signal);
+    await gone(host, family);
+    t.same([await forwarding(host), await acceptRa()], ['0 0', '1'], `as it was, after ${signal}`);
+    t.match(await advertised(), /^default via fe80:/, 'and the route still is');
+  }
+});
+
+t.test('without flock nothing is switched on, and one sentence says so', { skip, timeout: 60_000 }, async (t) => {
+  await using rig = await Rig.create();
+  const host = rig.server;
+  await setForwarding(host, 0);
+  const folder = await mkdtemp(join(tmpdir(), 'guise-'));
+  t.teardown(() => rm(folder, { recursive: true }));
+  for (const program of ['ip', 'nft', 'cat', 'sed', 'sort', 'sleep', 'grep']) {
+    await symlink((await host.run('sh', ['-c', `command -v ${program}`])).trim(), join(folder, program));
+  }
+  const main = new URL('../../server/main.js', import.meta.url).pathname;
+  const server = host.start(process.execPath, [main, ...FIRST], { env: { PATH: folder } });
+  t.equal(await server.exited, 1);
+  t.match(server.output, /^guise: The program `flock` is missing; install util-linux.*\.$/);
+  t.equal(await forwarding(host), '0 0');
 });
