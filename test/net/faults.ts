@@ -19,8 +19,13 @@ export interface Scene {
 /** Takes a fault away. */
 export type Undo = () => Promise<void>;
 
+/** What segments go through at both ends. */
+export type Device = 'packet' | 'tun';
+
 export interface Fault {
   readonly name: string;
+  /** It can happen on this device alone. */
+  readonly only?: Device;
   /** Seconds: the range in a random run, the value in a measured one. Recovery counts from the end of what lasts. */
   readonly lasts?: { readonly random: readonly [number, number]; readonly measured: number };
   /** Breaks it. A fault that does not last is undone when it was survived, if there is something to undo. */
@@ -34,11 +39,12 @@ const SUSPENSION = { random: [1, 8], measured: 10 } as const;
 function both(
   name: (part: Part) => string,
   inject: (scene: Scene, part: Part) => Promise<Undo> | Promise<void>,
+  more: Pick<Fault, 'only'> = {},
 ): Fault[] {
-  return PARTS.map((part) => ({ name: name(part), inject: (scene) => inject(scene, part) }));
+  return PARTS.map((part) => ({ name: name(part), inject: (scene) => inject(scene, part), ...more }));
 }
 
-export const FAULTS: readonly Fault[] = [
+const FAULTS: readonly Fault[] = [
   ...both(
     (part) => `${part} killed and restarted`,
     (scene, part) => scene.restart(part),
@@ -54,6 +60,7 @@ export const FAULTS: readonly Fault[] = [
   ...both(
     (part) => `TUN of the ${part} deleted`,
     ({ rig }, part) => deleteTun(rig[part]),
+    { only: 'tun' },
   ),
   ...both(
     (part) => `firewall flushed on the ${part}`,
@@ -68,6 +75,10 @@ export const FAULTS: readonly Fault[] = [
   { name: 'RST injected', inject: injectResets },
   { name: '30 % loss', lasts: { random: [2, 5], measured: 5 }, inject: loseSome },
 ];
+
+export function faultsOn(device: Device): readonly Fault[] {
+  return FAULTS.filter(({ only = device }) => only === device);
+}
 
 async function flushConntrack(host: Host): Promise<void> {
   await host.run('conntrack', ['-F']);

@@ -4,6 +4,7 @@ import { writeFileSync } from 'node:fs';
 import { SingleBar } from 'cli-progress';
 import yargs from 'yargs';
 import { describeMachine } from '../../bench/machine.js';
+import { faultsOn } from '../net/faults.js';
 import { noRig } from '../net/rig.js';
 import { markdownReport, terminalReport } from './report.js';
 import { measured, random } from './schedule.js';
@@ -28,13 +29,15 @@ async function main(signal: AbortSignal): Promise<boolean> {
         conflicts: ['seed'],
         describe: 'instead: each fault so often in turn, for as long as the README measures it',
       },
+      device: { choices: ['packet', 'tun'] as const, default: 'packet' as const, describe: 'what segments go through' },
       markdown: { type: 'string', requiresArg: true, describe: 'write the tables to this file too' },
     })
     .strict()
     .parseAsync();
   const seed = args.seed ?? randomInt(2 ** 32);
+  const { device } = args;
   const what = args.each === undefined ? `--minutes ${args.minutes} --seed ${seed}` : `--each ${args.each}`;
-  const command = `npm run soak -- ${what}`;
+  const command = `npm run soak -- ${what} --device ${device}`;
   process.stderr.write(`${command}\n`);
   const bar = new SingleBar({
     format: '{bar} {percentage} %   {fault}',
@@ -47,7 +50,11 @@ async function main(signal: AbortSignal): Promise<boolean> {
   using _bar = { [Symbol.dispose]: () => bar.stop() };
   bar.start(100, 0, { fault: 'setting up' });
   const report = await soak({
-    turns: args.each === undefined ? random(seed, args.minutes * 60_000) : measured(args.each),
+    device,
+    turns:
+      args.each === undefined
+        ? random(faultsOn(device), seed, args.minutes * 60_000)
+        : measured(faultsOn(device), args.each),
     signal,
     onTurn: ({ fault, done }) => bar.update(Math.floor(done * 100), { fault: fault.name }),
   });

@@ -1,6 +1,6 @@
 /** The rig under load: client and server across the NAT, and who talks through them. */
 import { Rig, type Host } from '../net/rig.js';
-import type { Part, Scene } from '../net/faults.js';
+import type { Device, Part, Scene } from '../net/faults.js';
 import type { RunningProgram } from '../net/process.js';
 import { Load } from './load.js';
 
@@ -13,22 +13,24 @@ const ARGUMENTS: Readonly<Record<Part, readonly string[]>> = {
 export class SoakScene implements Scene, AsyncDisposable {
   readonly rig: Rig;
   readonly load: Load;
+  readonly #device: Device;
   readonly #programs: Record<Part, RunningProgram>;
 
-  private constructor(rig: Rig, load: Load, programs: Record<Part, RunningProgram>) {
+  private constructor(rig: Rig, load: Load, device: Device, programs: Record<Part, RunningProgram>) {
     this.rig = rig;
     this.load = load;
+    this.#device = device;
     this.#programs = programs;
   }
 
-  static async create(): Promise<SoakScene> {
+  static async create(device: Device): Promise<SoakScene> {
     const rig = await Rig.create({ strict: true });
     try {
       await addSecondLink(rig);
-      const server = await start(rig.server, 'server');
-      const client = await start(rig.client, 'client');
+      const server = await start(rig.server, 'server', device);
+      const client = await start(rig.client, 'client', device);
       const load = await Load.start({ client: rig.client, tunnelPort: 5000, server: rig.server, servicePort: 7000 });
-      return new SoakScene(rig, load, { client, server });
+      return new SoakScene(rig, load, device, { client, server });
     } catch (error) {
       await rig[Symbol.asyncDispose]();
       throw error;
@@ -41,7 +43,7 @@ export class SoakScene implements Scene, AsyncDisposable {
 
   async restart(part: Part): Promise<void> {
     await this.#programs[part].stop('SIGKILL');
-    this.#programs[part] = await start(this.rig[part], part);
+    this.#programs[part] = await start(this.rig[part], part, this.#device);
   }
 
   stopService(): void {
@@ -58,8 +60,8 @@ export class SoakScene implements Scene, AsyncDisposable {
   }
 }
 
-function start(host: Host, part: Part): Promise<RunningProgram> {
-  return host.guise(part, ARGUMENTS[part]);
+function start(host: Host, part: Part, device: Device): Promise<RunningProgram> {
+  return host.guise(part, [...ARGUMENTS[part], '--device', device]);
 }
 
 /** Client 10.0.3.2 ── 10.0.3.1 router, beside the first. */

@@ -1,5 +1,5 @@
 /** Which fault comes when. */
-import { FAULTS, type Fault } from '../net/faults.js';
+import type { Fault } from '../net/faults.js';
 import { Random } from './random.js';
 
 export interface Turn {
@@ -12,23 +12,23 @@ export interface Turn {
 }
 
 /** Each fault `rounds` times in turn, for as long as is measured. */
-export function* measured(rounds: number): Generator<Turn> {
-  const turns = rounds * FAULTS.length;
+export function* measured(faults: readonly Fault[], rounds: number): Generator<Turn> {
+  const turns = rounds * faults.length;
   for (let turn = 0; turn < turns; turn++) {
-    const fault = FAULTS[turn % FAULTS.length]!;
+    const fault = faults[turn % faults.length]!;
     yield { fault, quiet: 1000, lasts: (fault.lasts?.measured ?? 0) * 1000, done: turn / turns };
   }
 }
 
 /** All faults once in random order, then any of them until so many milliseconds have passed. */
-export function* random(seed: number, milliseconds: number): Generator<Turn> {
+export function* random(faults: readonly Fault[], seed: number, milliseconds: number): Generator<Turn> {
   const dice = new Random(seed);
   const began = performance.now();
-  const first = dice.shuffled(FAULTS);
+  const first = dice.shuffled(faults);
   for (let turn = 0; ; turn++) {
     const passed = performance.now() - began;
     if (turn >= first.length && passed >= milliseconds) return;
-    const fault = first[turn] ?? dice.one(FAULTS);
+    const fault = first[turn] ?? dice.one(faults);
     const [least, most] = fault.lasts?.random ?? [0, 0];
     const done = Math.min(passed / milliseconds, 1);
     yield { fault, quiet: dice.between(200, 3000), lasts: dice.between(least, most) * 1000, done };

@@ -1,6 +1,6 @@
 /** Runs faults under load and judges what becomes of the datagrams. */
 import { setTimeout as delay } from 'node:timers/promises';
-import { FAULTS, type Undo } from '../net/faults.js';
+import { faultsOn, type Device, type Fault, type Undo } from '../net/faults.js';
 import { ProcessUse, type Use } from './process_use.js';
 import { SoakScene } from './scene.js';
 import type { Turn } from './schedule.js';
@@ -36,6 +36,7 @@ export interface SoakReport {
 }
 
 export interface SoakOptions {
+  readonly device: Device;
   readonly turns: Iterable<Turn>;
   /** Ends the run; the fault that it is at does not count. */
   readonly signal: AbortSignal;
@@ -43,10 +44,10 @@ export interface SoakOptions {
 }
 
 /** @throws when the tunnel does not work to begin with */
-export async function soak({ turns, signal, onTurn }: SoakOptions): Promise<SoakReport> {
-  await using scene = await SoakScene.create();
+export async function soak({ device, turns, signal, onTurn }: SoakOptions): Promise<SoakReport> {
+  await using scene = await SoakScene.create(device);
   const began = performance.now();
-  const run = new Run(scene, signal);
+  const run = new Run(scene, faultsOn(device), signal);
   const works = await run.recovers(began, began);
   signal.throwIfAborted();
   if (works === undefined) throw new Error(`The tunnel does not work without a fault:\n${run.logs()}`);
@@ -66,14 +67,15 @@ interface Occurrence extends Gap {
 
 class Run {
   readonly #scene: SoakScene;
-  readonly #results = new Map(FAULTS.map(({ name }) => [name, { name, injected: 0, recoveries: [] as number[] }]));
+  readonly #results = new Map<string, { name: string; injected: number; recoveries: number[] }>();
   readonly #occurrences: Occurrence[] = [];
   readonly #uses: readonly ProcessUse[];
   readonly #problems: string[] = [];
   readonly #signal: AbortSignal;
 
-  constructor(scene: SoakScene, signal: AbortSignal) {
+  constructor(scene: SoakScene, faults: readonly Fault[], signal: AbortSignal) {
     this.#scene = scene;
+    for (const { name } of faults) this.#results.set(name, { name, injected: 0, recoveries: [] });
     this.#signal = signal;
     // An interrupt from a terminal ends client and server too.
     const name = 'the interruption';
