@@ -164,6 +164,7 @@ async function interfaceUp(host: Host, name: string): Promise<void> {
 
 export const GUISE = 'guise';
 export const STRAIGHT_UDP = straight.name;
+export const ON_TUN = 'guise --device tun';
 export const NO_OFFLOAD = 'guise --no-offload';
 
 export const ONE_RELAY = 'UDP relay at the client';
@@ -172,6 +173,7 @@ export const TWO_RELAYS = 'UDP relays on both hosts';
 export const CONTENDERS: readonly Contender[] = [
   straight,
   guise(GUISE, 'as installed', []),
+  guise(ON_TUN, 'the same build, on a TUN behind NAT', ['--device', 'tun']),
   guise(NO_OFFLOAD, 'the same build, a segment a packet', ['--no-offload']),
   phantun,
   udp2raw,

@@ -1,5 +1,7 @@
 /** `npm run demo`: the main job where it can be watched. */
 import { transferFile } from '../test/net/file_transfer.js';
+import { fileURLToPath } from 'node:url';
+import type { RunningProgram } from '../test/net/process.js';
 import { noRig, Rig, type Host } from '../test/net/rig.js';
 import { wireGuard } from '../test/net/wireguard.js';
 
@@ -41,6 +43,17 @@ async function throughput(client: Host, server: Host, address: string): Promise<
   return report.end.sum_received.bits_per_second / 1e9;
 }
 
+/** Starts guise with the rights that it needs, and no other. */
+async function guise(host: Host, part: 'client' | 'server', args: readonly string[]): Promise<RunningProgram> {
+  const rights = ['--bounding-set', '-all,+net_raw,+net_bind_service', '--inh-caps', '-all', '--no-new-privs'];
+  const main = fileURLToPath(new URL(`../${part}/main.js`, import.meta.url));
+  const program = host.start('setpriv', [...rights, process.execPath, main, ...args]);
+  await program.waitFor(/ready \(pid/);
+  say(`guise-${part} ${args.join(' ')}   (with CAP_NET_RAW and CAP_NET_BIND_SERVICE)`);
+  indent(program.output.split('\n'));
+  return program;
+}
+
 async function demo(signal: AbortSignal): Promise<void> {
   const aborted = new Promise<never>((_, reject) => {
     signal.addEventListener('abort', () => reject(new Error('interrupted')));
@@ -52,12 +65,8 @@ async function demo(signal: AbortSignal): Promise<void> {
 async function show(rig: Rig): Promise<void> {
   say('three hosts: client 10.0.1.2 -- NAT router -- server 10.0.2.2');
   const capture = await rig.capture('tcp port 443');
-  const server = await rig.server.guise('server', ['--local', '443', '--remote', '127.0.0.1:51820']);
-  say('guise-server --local 443 --remote 127.0.0.1:51820');
-  indent(server.output.split('\n'));
-  const client = await rig.client.guise('client', ['--local', '127.0.0.1:51820', '--remote', '10.0.2.2:443']);
-  say('guise-client --local 127.0.0.1:51820 --remote 10.0.2.2:443');
-  indent(client.output.split('\n'));
+  const server = await guise(rig.server, 'server', ['--local', '443', '--remote', '127.0.0.1:51820']);
+  const client = await guise(rig.client, 'client', ['--local', '127.0.0.1:51820', '--remote', '10.0.2.2:443']);
 
   const through = await wireGuard(
     { host: rig.client, address: '10.9.0.1/24', endpoint: '127.0.0.1:51820' },

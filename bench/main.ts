@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { SingleBar } from 'cli-progress';
 import yargs from 'yargs';
 import { noRig, Rig } from '../test/net/rig.js';
-import { CONTENDERS, GUISE, STRAIGHT_UDP, type Contender } from './contenders.js';
+import { CONTENDERS, GUISE, ON_TUN, STRAIGHT_UDP, type Contender } from './contenders.js';
 import { readCpu, since } from './cpu.js';
 import { describeMachine } from './machine.js';
 import { HEATS, PROFILES, takesPart, type Context, type Heat, type Profile } from './heats.js';
@@ -16,7 +16,7 @@ import type { Report } from './report/report.js';
 import { terminalReport } from './report/terminal.js';
 import { Results } from './results.js';
 
-const COMPARED = [STRAIGHT_UDP, GUISE];
+const COMPARED = [STRAIGHT_UDP, GUISE, ON_TUN];
 
 interface Plan {
   readonly quick: boolean;
