@@ -95,7 +95,7 @@ export class HostEnds implements LocalEnds {
     const held = holdPort({ address: isIPv4(remote.address) ? '0.0.0.0' : '::', port: 0 });
     if ('errno' in held) throw systemError(held.errno, held.syscall, remote);
     const name = formatEndpoint(remote);
-    this.#use(this.#remotes, name, remote);
+    this.#useWith(held, this.#remotes, name, remote);
     return end({ address, port: held.port }, () => {
       held.release();
       this.#letGo(this.#remotes, name);
@@ -134,20 +134,27 @@ export class HostEnds implements LocalEnds {
 
   #share(local: Endpoint, held: HeldPort): LocalEnd {
     const name = formatEndpoint(local);
-    this.#use(this.#listened, name, { local, held });
+    this.#useWith(held, this.#listened, name, { local, held });
     return end(local, () => {
       if (this.#letGo(this.#listened, name)) held.release();
     });
   }
 
-  #use<K, T>(all: Map<K, Used<T>>, key: K, what: T): void {
+  /** The port is let go when what it is for cannot be read. */
+  #useWith<K, T>(held: HeldPort, all: Map<K, Used<T>>, key: K, what: T): void {
     const known = all.get(key);
     if (known) {
       known.users++;
       return;
     }
     all.set(key, { what, users: 1 });
-    this.#pass();
+    try {
+      this.#pass();
+    } catch (error) {
+      all.delete(key);
+      held.release();
+      throw error;
+    }
   }
 
   /** Whether nobody uses it any more. */

@@ -6,11 +6,13 @@ import type { Endpoint } from '../../src/wire/endpoint.js';
 
 class FakeEngine {
   passed: { readonly ports: readonly number[]; readonly remotes: readonly Endpoint[] } = { ports: [], remotes: [] };
-  readonly lastSyscall = '';
+  readonly lastSyscall = 'PACKET_RX_RING';
+  /** What `pass` answers. */
+  answer = 0;
 
   pass(ports: readonly number[], remotes: readonly Endpoint[]): number {
     this.passed = { ports, remotes };
-    return 0;
+    return this.answer;
   }
 
   sourceAddress(): string {
@@ -93,4 +95,20 @@ t.test('why a port cannot be had', async (t) => {
   const { local } = ends.listen({ address: '127.0.0.1', port: 0 });
   t.throws(() => new HostEnds(new FakeEngine()).listen(local), { code: 'EADDRINUSE', syscall: 'listen', ...local });
   t.throws(() => ends.listen({ address: '192.0.2.1', port: local.port }), { code: 'EADDRNOTAVAIL' });
+});
+
+t.test('what cannot be read holds no port', async (t) => {
+  const engine = new FakeEngine();
+  const ends = new HostEnds(engine);
+  const held = ends.listen({ address: '127.0.0.1', port: 0 });
+  const { local } = held;
+  held.release();
+  engine.answer = -12;
+  const refused = { code: 'ENOMEM', syscall: 'PACKET_RX_RING' };
+  t.throws(() => ends.listen(local), refused);
+  t.throws(() => ends.open({ address: '127.0.0.1', port: 443 }), refused);
+  t.equal(await taken(local), 'listening');
+  engine.answer = 0;
+  ends.listen(local).release();
+  t.same(engine.passed, { ports: [], remotes: [] });
 });
