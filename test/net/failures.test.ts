@@ -82,7 +82,9 @@ t.test('without nft one sentence says what to install', { skip, timeout: 60_000 
   await using rig = await Rig.create();
   const folder = await mkdtemp(join(tmpdir(), 'guise-'));
   t.teardown(() => rm(folder, { recursive: true }));
-  await symlink((await rig.server.run('sh', ['-c', 'command -v ip'])).trim(), join(folder, 'ip'));
+  for (const other of ['ip', 'flock', 'cat', 'sleep']) {
+    await symlink((await rig.server.run('sh', ['-c', `command -v ${other}`])).trim(), join(folder, other));
+  }
   const args = [main('server'), '-l', '4567', '-r', '127.0.0.1:7000', '--device', 'tun'];
   const program = rig.server.start(process.execPath, args, { env: { PATH: folder } });
   t.equal(await program.exited, 1);
