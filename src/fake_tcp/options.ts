@@ -82,7 +82,17 @@ export interface PacketOptions {
   readonly interface?: string;
 }
 
-/** What a stack's packets go through. */
+/**
+ * What a stack's packets go through.
+ *
+ * @example
+ * ```ts
+ * import { Stack, type DeviceOptions } from 'guise';
+ *
+ * const device: DeviceOptions = process.env['TUN'] ? { name: process.env['TUN'] } : { packet: true };
+ * await using stack = await Stack.open('name' in device ? { device, addresses: ['192.168.200.2'] } : { device });
+ * ```
+ */
 export type DeviceOptions = PacketOptions | TunOptions | DescriptorOptions;
 
 /**

@@ -123,7 +123,7 @@ const MEMBERS: Record<string, readonly string[]> = {
     'spliceUdp',
     'unsplice',
   ],
-  Listener: [DISPOSE, ITERATOR, 'addListener', 'close', 'on', 'port', 'prependListener'],
+  Listener: [DISPOSE, ITERATOR, 'addListener', 'address', 'close', 'on', 'port', 'prependListener'],
   UdpListener: [DISPOSE, 'close', 'drop', 'local'],
   GuiseError: [],
 };
