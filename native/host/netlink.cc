@@ -5,18 +5,13 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "wire/bytes.h"
+
 namespace guise {
 namespace {
 
 // What the kernel puts into one message of a dump at most (NLMSG_GOODSIZE, and twice that since 3.16).
 constexpr size_t kAnswerSize = 32 << 10;
-
-template <typename T>
-T read_at(const uint8_t* bytes) {
-  T value;
-  std::memcpy(&value, bytes, sizeof value);
-  return value;
-}
 
 }  // namespace
 

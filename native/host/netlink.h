@@ -4,14 +4,13 @@
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
-#include <optional>
 #include <span>
 #include <vector>
 
 #include "io/unique_fd.h"
-#include "wire/tuple.h"
 
 namespace guise {
 

@@ -12,19 +12,9 @@
 #include <cstring>
 
 #include "io/unique_fd.h"
+#include "wire/bytes.h"
 
 namespace guise {
-namespace {
-
-template <typename T>
-T read_at(const uint8_t* bytes) {
-  T value;
-  std::memcpy(&value, bytes, sizeof value);
-  return value;
-}
-
-}  // namespace
-
 int64_t ruleset_generation() {
   const UniqueFd fd(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER));
   struct {

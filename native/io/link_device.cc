@@ -263,8 +263,7 @@ Way LinkDevice::way_of(const ReceiveRing::Frame& frame) {
 }
 
 // A UDP socket that is connected has asked the routes, and sent nothing. Connected again it would keep its address: it
-// is let go first (net/ipv4/datagram.c, __ip4_datagram_connect), and that unbinds it from its interface
-// (net/ipv4/udp.c,
+// is let go first (net/ipv4/datagram.c, __ip4_datagram_connect), which unbinds it from its interface (net/ipv4/udp.c,
 // __udp_disconnect). To bind one that is not bound takes no right (5.7).
 int LinkDevice::source_address(const Endpoint& remote, uint32_t interface, Address& out) const {
   const bool v4 = remote.address.is_v4();

@@ -99,7 +99,6 @@ ReceiveRing::Frame ReceiveRing::take() {
       .link_header_size = link_size,
       .address = reinterpret_cast<const sockaddr_ll*>(at + TPACKET_ALIGN(sizeof header)),
       .offload = {},
-      .time = time(),
       .losing = (header.tp_status & TP_STATUS_LOSING) != 0,
   };
   std::memcpy(&taken.offload, at + header.tp_mac - sizeof(VirtioNetHeader), sizeof(VirtioNetHeader));

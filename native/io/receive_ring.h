@@ -44,8 +44,7 @@ class ReceiveRing {
     size_t link_header_size;
     const sockaddr_ll* address;
     VirtioNetHeader offload;
-    uint64_t time;  // nanoseconds, when it came
-    bool losing;    // the kernel has dropped packets since overruns() was asked
+    bool losing;  // the kernel has dropped packets since overruns() was asked
   };
 
   [[nodiscard]] int fd() const { return fd_.get(); }

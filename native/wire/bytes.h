@@ -1,4 +1,4 @@
-// Big-endian reads and writes at any alignment.
+// Reads and writes at any alignment.
 #pragma once
 
 #include <bit>
@@ -8,6 +8,16 @@
 namespace guise {
 
 static_assert(std::endian::native == std::endian::little, "the codec is written for little-endian hosts");
+
+// A T as this host has it in memory.
+template <typename T>
+[[nodiscard]] T read_at(const uint8_t* at) {
+  T value;
+  std::memcpy(&value, at, sizeof value);
+  return value;
+}
+
+// Big-endian.
 
 [[nodiscard]] inline uint16_t read16(const uint8_t* at) { return static_cast<uint16_t>(at[0] << 8 | at[1]); }
 

@@ -15,19 +15,11 @@ import { Engine } from '../../src/native/engine.js';
 import { DATA_PLANE } from '../../src/policy.js';
 import { encodeTuple } from '../../src/wire/tuple.js';
 import { CLIENT4, SERVER4, socketpair, Wire } from '../support/device.js';
+import { FLOW } from '../support/flow.js';
 import { build } from '../support/segment.js';
 
 const EBADF = -9;
 const OPTIONS = { virtioHeader: false, segmentation: false, offload: false, maxFlows: 4, ...DATA_PLANE };
-const FLOW = {
-  worker: 0,
-  sendNext: 1,
-  receiveNext: 1,
-  maxPayload: 1460,
-  push: false,
-  limitInitialWindow: false,
-  way: 0n,
-};
 const TUPLE = encodeTuple({ address: SERVER4, port: 443 }, { address: CLIENT4, port: 1000 });
 const ADDRESS = new Uint8Array(16);
 const NONE = new Uint8Array(0);

@@ -10,6 +10,7 @@ import { Engine } from '../../src/native/engine.js';
 import { DATA_PLANE } from '../../src/policy.js';
 import { encodeTuple } from '../../src/wire/tuple.js';
 import { CLIENT4, SERVER4, socketpair, Wire } from '../support/device.js';
+import { FLOW } from '../support/flow.js';
 import { build } from '../support/segment.js';
 
 const DATAGRAMS = 51;
@@ -44,15 +45,7 @@ async function throwOnce(caught: boolean): Promise<void> {
     },
   );
   const addresses = { source: CLIENT4, destination: SERVER4, sourcePort: 1000, destinationPort: 443 };
-  const flow = engine.openFlow(encodeTuple({ address: SERVER4, port: 443 }, { address: CLIENT4, port: 1000 }), {
-    worker: 0,
-    sendNext: 1,
-    receiveNext: 1,
-    maxPayload: 1460,
-    push: false,
-    limitInitialWindow: false,
-    way: 0n,
-  });
+  const flow = engine.openFlow(encodeTuple({ address: SERVER4, port: 443 }, { address: CLIENT4, port: 1000 }), FLOW);
   engine.readFlow(flow);
   for (let i = 0; i < DATAGRAMS; i++) {
     wire.write(build({ ...addresses, seq: 1 + i, ack: 1, flags: 0x10, payload: Buffer.from([i]) }));

@@ -3,6 +3,7 @@ import { Engine } from '../../src/native/engine.js';
 import { DATA_PLANE } from '../../src/policy.js';
 import { encodeTuple } from '../../src/wire/tuple.js';
 import { CLIENT4, SERVER4, socketpair, Wire } from '../support/device.js';
+import { FLOW } from '../support/flow.js';
 import { build } from '../support/segment.js';
 
 t.test('a datagram that waits while its flow ends is not given to the flow that has the id next', async (t) => {
@@ -30,17 +31,8 @@ t.test('a datagram that waits while its flow ends is not given to the flow that 
       deviceGone: ignore,
     },
   );
-  const options = {
-    worker: 0,
-    sendNext: 1,
-    receiveNext: 1,
-    maxPayload: 1460,
-    push: false,
-    limitInitialWindow: false,
-    way: 0n,
-  };
   const open = (port: number): number => {
-    const flow = engine.openFlow(encodeTuple({ address: SERVER4, port: 443 }, { address: CLIENT4, port }), options);
+    const flow = engine.openFlow(encodeTuple({ address: SERVER4, port: 443 }, { address: CLIENT4, port }), FLOW);
     if (flow > 0) engine.readFlow(flow);
     return flow;
   };
