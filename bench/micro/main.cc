@@ -111,8 +111,9 @@ const std::map<std::string, Case> kCases = {
     {"answer to a SYN: its cookie",
      [] {
        auto next = std::make_shared<uint16_t>(0);
-       return
-           [next, cookies = SynCookies({1, 2}, 32)] { sink = cookies.make(tuple_of((*next)++), SynKind::kGuise, 7); };
+       return [next, cookies = SynCookies({1, 2}, 32)] {
+         sink = cookies.make(tuple_of((*next)++), {.scaled = true, .mss = 1460}, 7);
+       };
      }},
     {"look-up among 1000 flows",
      [] {

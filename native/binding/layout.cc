@@ -65,6 +65,10 @@ Napi::Object event_types(Napi::Env env) {
                        {"applicationGone", number(EventType::kApplicationGone)}});
 }
 
+Napi::Object opening_detail(Napi::Env env) {
+  return numbers(env, {{"phantun", kOpeningPhantun}, {"scaled", kOpeningScaled}, {"mssShift", kOpeningMssShift}});
+}
+
 Napi::Object engine_counters(Napi::Env env) {
   return sized(env, sizeof(EngineCounters),
                {{"dropped", offsetof(EngineCounters, dropped)},
@@ -101,6 +105,7 @@ Napi::Object layout(Napi::Env env) {
   auto all = Napi::Object::New(env);
   all.Set("eventRecord", event_record(env));
   all.Set("eventTypes", event_types(env));
+  all.Set("openingDetail", opening_detail(env));
   all.Set("engineCounters", engine_counters(env));
   all.Set("flowCounters", flow_counters(env));
   auto reasons = Napi::Array::New(env, kDropReasonNames.size());

@@ -21,16 +21,19 @@
 namespace guise {
 
 enum class EventType : uint8_t {
-  kSegment = 1,      // a segment of no flow, which is for JavaScript to answer: options, then payload
-  kDatagram = 2,     // payload on a flow that JavaScript reads
-  kApplication = 3,  // control. A new application: id, detail is its listener's; the tuple has the UDP endpoints
-  kAttached = 4,     // control. The owner of a flow has it in its table: no more segments of it come as unknown
-  kDeviceGone = 5,   // control. The interface was deleted, or the other end of the descriptor closed
-  kOpening = 6,      // the ACK that brings a cookie back, or data behind it: detail is 1 for a SYN of phantun's kind
-  kFlowEnd = 7,      // control. The RST or the FIN of a flow's peer; seq is that of the RST or FIN itself
-  kAddresses = 9,    // control. The host has got an address, or lost one
+  kSegment = 1,          // a segment of no flow, which is for JavaScript to answer: options, then payload
+  kDatagram = 2,         // payload on a flow that JavaScript reads
+  kApplication = 3,      // control. A new application: id, detail is its listener's; the tuple has the UDP endpoints
+  kAttached = 4,         // control. The owner of a flow has it in its table: no more segments of it come as unknown
+  kDeviceGone = 5,       // control. The interface was deleted, or the other end of the descriptor closed
+  kOpening = 6,          // the ACK that brings a cookie back, or data behind it: detail is what its SYN said, see below
+  kFlowEnd = 7,          // control. The RST or the FIN of a flow's peer; seq is that of the RST or FIN itself
+  kAddresses = 9,        // control. The host has got an address, or lost one
   kApplicationGone = 8,  // control. A flow was spliced to an application that is gone: what comes on it is dropped
 };
+
+// EventRecord::detail of an opening: two bits, and in the upper half the MSS, 0 where the SYN had none.
+inline constexpr uint32_t kOpeningPhantun = 1, kOpeningScaled = 2, kOpeningMssShift = 16;
 
 // The fixed part of a record. Little-endian, records are 8-aligned. The binding exports the layout.
 struct EventRecord {

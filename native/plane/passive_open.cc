@@ -7,8 +7,16 @@ namespace guise {
 namespace {
 
 // A router may add an MSS option to phantun's SYN, so its ISN of 0 decides together with the missing SACK.
-SynKind kind_of(const SegmentView& syn) {
-  return syn.seq == 0 && !has_option(syn.options, TcpOption::kSackPermitted) ? SynKind::kPhantun : SynKind::kGuise;
+SynFacts facts_of(const SegmentView& syn) {
+  const SynOptions options = parse_syn_options(syn.options);
+  const bool phantun = syn.seq == 0 && !options.sack_permitted;
+  return {.kind = phantun ? SynKind::kPhantun : SynKind::kGuise, .scaled = options.scaled, .mss = options.mss};
+}
+
+// See EventRecord::detail.
+uint32_t detail_of(const SynFacts& facts) {
+  return (facts.kind == SynKind::kPhantun ? kOpeningPhantun : 0) | (facts.scaled ? kOpeningScaled : 0) |
+         uint32_t{facts.mss} << kOpeningMssShift;
 }
 
 // 0.0.0.0 stands for all of IPv4, :: for all.
@@ -30,16 +38,16 @@ void PassiveOpen::receive(const SegmentView& segment) {
     return answer_syn(segment, *find(segment.tuple.local));
   }
   const uint64_t now = coarse_milliseconds();
-  const auto kind = (segment.flags & (kSyn | kFin | kAck)) == kAck
-                        ? context_.engine.cookies.check(segment.tuple, segment.ack - 1, now / 1000)
-                        : std::nullopt;
-  if (!kind) {
+  const auto facts = (segment.flags & (kSyn | kFin | kAck)) == kAck
+                         ? context_.engine.cookies.check(segment.tuple, segment.ack - 1, now / 1000)
+                         : std::nullopt;
+  if (!facts) {
     context_.counters.drop(DropReason::kStranger);
     if (!strangers_.take(now)) return;
   }
   // When JavaScript is too slow, the next segment brings the cookie again.
-  const auto type = kind ? EventType::kOpening : EventType::kSegment;
-  if (!context_.emit(type, 0, kind == SynKind::kPhantun ? 1 : 0, segment)) {
+  const auto type = facts ? EventType::kOpening : EventType::kSegment;
+  if (!context_.emit(type, 0, facts ? detail_of(*facts) : 0, segment)) {
     context_.counters.drop(DropReason::kEventsFull);
   }
 }
@@ -67,13 +75,13 @@ bool PassiveOpen::may_answer(uint32_t cookie) {
 }
 
 void PassiveOpen::answer_syn(const SegmentView& syn, const SynAckOptions& options) {
-  const SynKind kind = kind_of(syn);
-  const uint32_t isn = context_.engine.cookies.make(syn.tuple, kind, coarse_milliseconds() / 1000);
+  const SynFacts facts = facts_of(syn);
+  const uint32_t isn = context_.engine.cookies.make(syn.tuple, facts, coarse_milliseconds() / 1000);
   if (!may_answer(isn)) {
     refused_.add(isn);
     return context_.counters.drop(DropReason::kSynLimit);
   }
-  const auto& chosen = kind == SynKind::kPhantun         ? options.phantun
+  const auto& chosen = facts.kind == SynKind::kPhantun   ? options.phantun
                        : syn.tuple.local.address.is_v4() ? options.guise4
                                                          : options.guise6;
   count(context_.counters.engine().syns_answered);

@@ -6,7 +6,7 @@ import type { Engine } from '../native/engine.js';
 import type { Segment } from '../native/types.js';
 import { ACK, RST } from '../wire/flags.js';
 import type { TupleBytes } from '../wire/tuple.js';
-import type { Profile } from '../wire/profile.js';
+import type { PeerSyn } from '../wire/syn_options.js';
 import type { Backlog } from './backlog.js';
 import type { FlowInit } from './flow.js';
 import type { LocalEnds } from './local_ends.js';
@@ -42,9 +42,9 @@ export class Acceptor {
   }
 
   /** The first segment of a connection, or one behind it; the reason when it is refused. */
-  take(backlog: Backlog, segment: Segment, profile: Profile): 'flowsFull' | 'sourceFull' | undefined {
+  take(backlog: Backlog, segment: Segment, syn: PeerSyn): 'flowsFull' | 'sourceFull' | undefined {
     const accepting = this.#accepting.get(segment.key);
-    if (!accepting) return this.#open(backlog, segment, profile);
+    if (!accepting) return this.#open(backlog, segment, syn);
     if (segment.payload.length === 0) return undefined;
     accepting.early.push(segment.payload.slice());
     accepting.receiveNext = endOf(segment);
@@ -86,7 +86,7 @@ export class Acceptor {
     else this.#sources.delete(source);
   }
 
-  #open(backlog: Backlog, segment: Segment, profile: Profile): 'flowsFull' | 'sourceFull' | undefined {
+  #open(backlog: Backlog, segment: Segment, { profile, scaled, mss }: PeerSyn): 'flowsFull' | 'sourceFull' | undefined {
     const { engine, ends, maxFlowsPerSource } = this.#options;
     const { worker, key, tuple, payload } = segment;
     if (backlog.isFull) return 'flowsFull';
@@ -107,7 +107,7 @@ export class Acceptor {
     if (id < 0) return 'flowsFull';
     const early = payload.length > 0 ? [payload.slice()] : [];
     const { release } = ends.keep(backlog.local);
-    const init = { id, worker, key, profile, maxPayload, early, accepted: true, release };
+    const init = { id, worker, key, profile, scaled, peerMss: mss, maxPayload, early, accepted: true, release };
     this.#accepting.set(key, { backlog, receiveNext, ...init });
     this.#flows.set(id, key);
     this.#sources.set(source, before + 1);

@@ -4,6 +4,7 @@
  */
 import { ACK, RST, SYN } from '../wire/flags.js';
 import { synOptions, type Profile } from '../wire/profile.js';
+import { parseSynOptions, type SynOptions } from '../wire/syn_options.js';
 import { CONNECTION } from '../policy.js';
 
 /** What goes onto the wire; the ports and addresses are the caller's matter. */
@@ -15,7 +16,14 @@ export interface ControlSegment {
 }
 
 export type OpenOutcome =
-  | { readonly type: 'established'; readonly sendNext: number; readonly receiveNext: number; readonly profile: Profile }
+  | {
+      readonly type: 'established';
+      readonly sendNext: number;
+      readonly receiveNext: number;
+      readonly profile: Profile;
+      /** The SYN-ACK's. */
+      readonly options: SynOptions;
+    }
   | { readonly type: 'refused' }
   /** Somebody else than was expected has answered. */
   | { readonly type: 'mistaken' }
@@ -75,7 +83,7 @@ export class ActiveOpen {
     return this.#left > 0 ? this.start() : { outcome: { type: 'timedOut' } };
   }
 
-  segment({ flags, seq, ack }: { flags: number; seq: number; ack: number }): OpenStep {
+  segment({ flags, seq, ack, options }: ControlSegment): OpenStep {
     const acknowledges = (flags & ACK) !== 0 && ack === (this.#iss + 1) >>> 0;
     if (flags & RST) return acknowledges ? { outcome: { type: 'refused' } } : {};
     const reset: ControlSegment = { flags: RST, seq: ack, ack: 0, options: NO_OPTIONS };
@@ -83,7 +91,13 @@ export class ActiveOpen {
       if (seq !== (this.#expected ?? seq)) return { send: reset, outcome: { type: 'mistaken' } };
       const receiveNext = (seq + 1) >>> 0;
       return {
-        outcome: { type: 'established', sendNext: (this.#iss + 1) >>> 0, receiveNext, profile: this.#profile },
+        outcome: {
+          type: 'established',
+          sendNext: (this.#iss + 1) >>> 0,
+          receiveNext,
+          profile: this.#profile,
+          options: parseSynOptions(options),
+        },
       };
     }
     // Somebody at the other end holds an old connection of this tuple: end it, the next SYN finds the way free

@@ -127,7 +127,7 @@ export class Connector {
   #establish(
     remote: Endpoint,
     tuple: TupleBytes,
-    { sendNext, receiveNext, profile }: Extract<OpenOutcome, { type: 'established' }>,
+    { sendNext, receiveNext, profile, options }: Extract<OpenOutcome, { type: 'established' }>,
     { worker, way, release }: { worker: number; way: bigint; release: () => void },
   ): Socket {
     const maxPayload = this.#options.maxPayload(familyOf(remote.address));
@@ -148,6 +148,8 @@ export class Connector {
       worker,
       key: tupleKey(tuple),
       profile,
+      scaled: options.scaled,
+      peerMss: options.mss,
       maxPayload,
       early: [],
       accepted: false,

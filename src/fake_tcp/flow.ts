@@ -57,6 +57,10 @@ export interface FlowInit {
   /** The tuple, as `tupleKey` makes it. */
   readonly key: string;
   readonly profile: Profile;
+  /** The peer's SYN had a window scale option. */
+  readonly scaled: boolean;
+  /** Its MSS: bytes of payload that the peer takes in one segment, undefined where it did not say. */
+  readonly peerMss: number | undefined;
   readonly maxPayload: number;
   /** Datagrams that came before the flow was in the table. */
   readonly early: readonly Uint8Array[];

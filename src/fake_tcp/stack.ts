@@ -6,7 +6,8 @@ import { CONNECTION, DATA_PLANE, LIVENESS } from '../policy.js';
 import { normalAddress, overlap } from '../wire/address.js';
 import type { Endpoint } from '../wire/endpoint.js';
 import { ACK, RST, SYN } from '../wire/flags.js';
-import { synOptions, type Profile } from '../wire/profile.js';
+import { synOptions } from '../wire/profile.js';
+import type { PeerSyn } from '../wire/syn_options.js';
 import { localEnd } from '../wire/tuple.js';
 import { Acceptor } from './acceptor.js';
 import { NO_OPTIONS } from './active_open.js';
@@ -108,7 +109,7 @@ export class Stack extends EventEmitter<StackEvents> {
       { ...opened, segmentation, offload, maxFlows, ...DATA_PLANE },
       {
         segment: (segment) => this.#onSegment(segment),
-        opening: (segment, phantun) => this.#onOpening(segment, phantun ? 'phantun' : 'guise'),
+        opening: (segment, syn) => this.#onOpening(segment, syn),
         datagram: (flow, payload) => this.#flows[flow]?.receiveDatagram(payload),
         attached: (flow) => this.#acceptor.attached(flow),
         application: (application) => this.#onApplication(application),
@@ -267,11 +268,11 @@ export class Stack extends EventEmitter<StackEvents> {
   }
 
   /** A cookie has come back: with an empty ACK, or with first data when that was lost. */
-  #onOpening(segment: Segment, profile: Profile): void {
+  #onOpening(segment: Segment, syn: PeerSyn): void {
     if (this.#sockets.has(segment.key)) return;
     const backlog = this.#backlogOf(localEnd(segment.tuple));
     if (!backlog) return;
-    const refused = this.#acceptor.take(backlog, segment, profile);
+    const refused = this.#acceptor.take(backlog, segment, syn);
     if (!refused) return;
     this.#engine.countDrop(refused);
     this.#reset(segment);

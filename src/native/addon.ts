@@ -33,6 +33,7 @@ export const EVENT_TYPES = [
   'applicationGone',
   'addresses',
 ] as const;
+export const OPENING_DETAIL = ['phantun', 'scaled', 'mssShift'] as const;
 export const ENGINE_COUNTERS = [
   'dropped',
   'deviceReads',
@@ -67,6 +68,8 @@ interface Sized<Names extends readonly string[]> {
 interface Layout {
   readonly eventRecord: Sized<typeof EVENT_RECORD_FIELDS>;
   readonly eventTypes: Readonly<Record<(typeof EVENT_TYPES)[number], number>>;
+  /** What `detail` of an opening is made of: two bits, and where its MSS begins. */
+  readonly openingDetail: Readonly<Record<(typeof OPENING_DETAIL)[number], number>>;
   readonly engineCounters: Sized<typeof ENGINE_COUNTERS>;
   readonly flowCounters: Sized<typeof FLOW_COUNTERS>;
   readonly dropReasons: readonly string[];

@@ -8,7 +8,16 @@ import { decodeAddress, encodeAddress } from '../wire/address.js';
 import type { Endpoint } from '../wire/endpoint.js';
 import type { TupleBytes } from '../wire/tuple.js';
 import { addon, type ENGINE_COUNTERS, type FLOW_COUNTERS, type NativeEngine } from './addon.js';
-import { readApplication, readDetail, readId, readPayload, readSegment, readSize, readType } from './records.js';
+import {
+  readApplication,
+  readDetail,
+  readId,
+  readPayload,
+  readSegment,
+  readSize,
+  readSyn,
+  readType,
+} from './records.js';
 import type {
   EngineCounters,
   EngineEvents,
@@ -271,7 +280,7 @@ export class Engine {
       case EVENT.flowEnd:
         return this.#handlers.segment(readSegment(view, at, id));
       case EVENT.opening:
-        return this.#handlers.opening(readSegment(view, at, id), readDetail(view, at) === 1);
+        return this.#handlers.opening(readSegment(view, at, id), readSyn(view, at));
       case EVENT.datagram:
         return this.#handlers.datagram(id, readPayload(view, at).slice());
       case EVENT.application:

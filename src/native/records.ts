@@ -1,9 +1,11 @@
 /** Event records, as the addon lays them out. */
 import { localEnd, remoteEnd, tupleKey, type TupleBytes } from '../wire/tuple.js';
+import type { PeerSyn } from '../wire/syn_options.js';
 import { addon } from './addon.js';
 import type { Segment, UdpApplication } from './types.js';
 
 const { size: RECORD_SIZE, fields: AT } = addon.layout.eventRecord;
+const OPENING = addon.layout.openingDetail;
 const ADDRESSES_SIZE = 32;
 
 function readTuple(view: DataView, at: number): TupleBytes {
@@ -28,6 +30,17 @@ export function readId(view: DataView, at: number): number {
 
 export function readDetail(view: DataView, at: number): number {
   return view.getUint32(at + AT.detail, true);
+}
+
+/** Of an opening: what the SYN said that its cookie was made for. */
+export function readSyn(view: DataView, at: number): PeerSyn {
+  const detail = readDetail(view, at);
+  const mss = detail >>> OPENING.mssShift;
+  return {
+    profile: detail & OPENING.phantun ? 'phantun' : 'guise',
+    scaled: (detail & OPENING.scaled) !== 0,
+    mss: mss === 0 ? undefined : mss,
+  };
 }
 
 export function readApplication(view: DataView, at: number): UdpApplication {

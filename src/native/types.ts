@@ -1,6 +1,7 @@
 /** What goes over the border between TypeScript and the data plane. */
 import type { DATA_PLANE } from '../policy.js';
 import type { Endpoint } from '../wire/endpoint.js';
+import type { PeerSyn } from '../wire/syn_options.js';
 import type { TupleBytes } from '../wire/tuple.js';
 
 export interface OpenTunResult {
@@ -101,7 +102,7 @@ export interface EngineEvents {
    */
   segment(segment: Segment): void;
   /** The ACK, or data behind it, that completes a handshake which `listen` has the data plane answer. */
-  opening(segment: Segment, phantun: boolean): void;
+  opening(segment: Segment, syn: PeerSyn): void;
   /** `payload` is the receiver's to keep. */
   datagram(flow: number, payload: Uint8Array): void;
   application(application: UdpApplication): void;

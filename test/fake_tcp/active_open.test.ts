@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import t from 'tap';
-import { ActiveOpen, type OpenOutcome, type OpenStep } from '../../src/fake_tcp/active_open.js';
+import { ActiveOpen, NO_OPTIONS, type OpenOutcome, type OpenStep } from '../../src/fake_tcp/active_open.js';
 
 const SYN = 2,
   RST = 4,
@@ -45,7 +45,7 @@ t.test('an open is decided once, by its own SYN-ACK or RST or by its time, and b
             throw new Error(`timed out after ${waited} of ${limit} ms`);
           continue;
         }
-        outcome = take(open.segment(each));
+        outcome = take(open.segment({ ...each, options: NO_OPTIONS }));
         const ours = (each.flags & ACK) !== 0 && each.ack === (iss + 1) >>> 0;
         const expected = !ours
           ? undefined
@@ -64,8 +64,10 @@ t.test('an open is decided once, by its own SYN-ACK or RST or by its time, and b
 
 t.test('who is expected to have another ISN is sent a RST', async (t) => {
   const open = (): ActiveOpen => new ActiveOpen({ profile: 'phantun', iss: 0, mss: 1460, limit: 15_000, expected: 0 });
-  t.match(open().segment({ flags: SYN | ACK, seq: 0, ack: 1 }), { outcome: { type: 'established', receiveNext: 1 } });
-  t.match(open().segment({ flags: SYN | ACK, seq: 7, ack: 1 }), {
+  t.match(open().segment({ flags: SYN | ACK, seq: 0, ack: 1, options: NO_OPTIONS }), {
+    outcome: { type: 'established', receiveNext: 1 },
+  });
+  t.match(open().segment({ flags: SYN | ACK, seq: 7, ack: 1, options: NO_OPTIONS }), {
     send: { flags: RST, seq: 1 },
     outcome: { type: 'mistaken' },
   });

@@ -9,6 +9,7 @@ import {
   EVENT_RECORD_FIELDS,
   EVENT_TYPES,
   FLOW_COUNTERS,
+  OPENING_DETAIL,
   type NativeEngine,
 } from '../../src/native/addon.js';
 import { Engine } from '../../src/native/engine.js';
@@ -192,9 +193,10 @@ t.test('before it is opened and after it is closed every call answers EBADF', (t
 });
 
 t.test('both sides know the same records, counters, events and policy', (t) => {
-  const { eventRecord, eventTypes, engineCounters, flowCounters, policy } = addon.layout;
+  const { eventRecord, eventTypes, openingDetail, engineCounters, flowCounters, policy } = addon.layout;
   t.same(Object.keys(eventRecord.fields).sort(), [...EVENT_RECORD_FIELDS].sort());
   t.same(Object.keys(eventTypes).sort(), [...EVENT_TYPES].sort());
+  t.same(Object.keys(openingDetail).sort(), [...OPENING_DETAIL].sort());
   t.same(Object.keys(engineCounters.fields).sort(), [...ENGINE_COUNTERS].sort());
   t.same(Object.keys(flowCounters.fields).sort(), [...FLOW_COUNTERS].sort());
   t.same([...policy].sort(), Object.keys(DATA_PLANE).sort());

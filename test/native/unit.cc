@@ -21,6 +21,7 @@
 #include "wire/bytes.h"
 #include "wire/checksum.h"
 #include "wire/segment.h"
+#include "wire/tcp_options.h"
 
 using namespace guise;
 
@@ -433,11 +434,13 @@ void cookie_tests() {
   const SynCookies cookies({1, 2}, 32);
   const Tuple tuple{v4(10, 0, 0, 1, 443), v4(10, 0, 0, 2, 50000)};
 
-  test("a cookie is good for its tuple and kind, for 32 to 64 s", [&] {
-    for (const SynKind kind : {SynKind::kGuise, SynKind::kPhantun}) {
-      const uint32_t isn = cookies.make(tuple, kind, 1000);
-      CHECK(cookies.check(tuple, isn, 1000) == kind);
-      CHECK(cookies.check(tuple, isn, 1000 / 32 * 32 + 63) == kind);
+  test("a cookie is good for its tuple and what the SYN said, for 32 to 64 s", [&] {
+    using enum SynKind;
+    for (const SynFacts& facts :
+         {SynFacts{}, SynFacts{kPhantun, true, 0}, SynFacts{kGuise, true, 1460}, SynFacts{kGuise, false, 1220}}) {
+      const uint32_t isn = cookies.make(tuple, facts, 1000);
+      CHECK(cookies.check(tuple, isn, 1000) == facts);
+      CHECK(cookies.check(tuple, isn, 1000 / 32 * 32 + 63) == facts);
       CHECK(!cookies.check(tuple, isn, 1000 / 32 * 32 + 64));
       CHECK(!cookies.check(tuple, isn, 1000 - 32));
       CHECK(!cookies.check(tuple, isn ^ 1, 1000));
@@ -445,15 +448,65 @@ void cookie_tests() {
     }
   });
 
+  test("a cookie remembers the MSS of each path that is common, and no more than any other allows", [&] {
+    const auto remembered = [&](uint16_t mss) {
+      return cookies.check(tuple, cookies.make(tuple, {.mss = mss}, 7), 7)->mss;
+    };
+    for (const uint16_t exact : {0, 536, 1220, 1240, 1332, 1412, 1432, 1440, 1452, 1459, 1460, 8940, 8960, 65495})
+      CHECK(remembered(exact) == exact);
+    for (uint32_t mss = 536; mss <= UINT16_MAX; ++mss) CHECK(remembered(static_cast<uint16_t>(mss)) <= mss);
+    for (const uint16_t less : {1, 100, 535}) CHECK(remembered(less) == 536);
+    CHECK(remembered(8961) == 8960);
+    CHECK(remembered(UINT16_MAX) == 65495);
+  });
+
+  test("one random ACK number in 2^21 is a cookie", [&] {
+    std::mt19937 random(1);
+    int good = 0;
+    for (int i = 0; i < 1 << 23; ++i) good += cookies.check(tuple, random(), 1000).has_value();
+    CHECK(good <= 16);
+  });
+
   test("cookies differ by every field of the tuple, by time and by key", [&] {
-    const uint32_t isn = cookies.make(tuple, SynKind::kGuise, 0);
-    CHECK(cookies.make(tuple, SynKind::kGuise, 32) != isn);
-    CHECK(SynCookies({1, 3}, 32).make(tuple, SynKind::kGuise, 0) != isn);
+    const uint32_t isn = cookies.make(tuple, {}, 0);
+    CHECK(cookies.make(tuple, {}, 32) != isn);
+    CHECK(SynCookies({1, 3}, 32).make(tuple, {}, 0) != isn);
     for (const Tuple& other :
          {Tuple{v4(10, 0, 0, 3, 443), tuple.remote}, Tuple{v4(10, 0, 0, 1, 444), tuple.remote},
           Tuple{tuple.local, v4(10, 0, 0, 3, 50000)}, Tuple{tuple.local, v4(10, 0, 0, 2, 50001)}}) {
       CHECK(!cookies.check(other, isn, 0));
     }
+  });
+}
+
+void option_tests() {
+  const auto parse = [](std::initializer_list<uint8_t> bytes) {
+    const std::vector<uint8_t> exact(bytes);  // so that a sanitizer sees what is read behind it
+    return parse_syn_options(exact);
+  };
+
+  test("a SYN's options are found wherever they stand", [&] {
+    const SynOptions linux = parse({2, 4, 5, 180, 4, 2, 8, 10, 0, 0, 0, 1, 0, 0, 0, 0, 1, 3, 3, 7});
+    CHECK(linux.scaled && linux.sack_permitted && linux.mss == 1460);
+    const SynOptions phantun = parse({1, 3, 3, 14});
+    CHECK(phantun.scaled && !phantun.sack_permitted && phantun.mss == 0);
+    const SynOptions none = parse({});
+    CHECK(!none.scaled && !none.sack_permitted && none.mss == 0);
+  });
+
+  test("what cannot be read in a SYN's options says nothing", [&] {
+    CHECK(!parse({0, 3, 3, 14}).scaled);              // behind the end
+    CHECK(!parse({9, 0, 3, 3, 14}).scaled);           // behind a length of 0
+    CHECK(!parse({9, 1, 3, 3, 14}).scaled);           // … of 1
+    CHECK(!parse({3}).scaled);                        // no length
+    CHECK(!parse({3, 3}).scaled);                     // longer than what is there
+    CHECK(!parse({3, 4, 14, 0}).scaled);              // not its length
+    CHECK(parse({9, 3, 3, 3, 3, 14}).scaled);         // behind an option that nobody knows
+    CHECK(parse({2, 4, 5}).mss == 0);                 // cut short
+    CHECK(parse({2, 3, 5, 2, 4, 4, 0}).mss == 1024);  // the first has not its length
+    CHECK(parse({2, 4, 0, 0}).mss == 0);              // 0 is none
+    CHECK(parse({2, 4, 5, 180, 2, 4, 4, 0}).mss == 1024);
+    CHECK(parse({2, 4, 4, 0, 2, 4, 5, 180, 2, 4, 0, 0}).mss == 1024);
   });
 }
 
@@ -477,6 +530,7 @@ void token_tests() {
 int main() {
   verdict_tests();
   cookie_tests();
+  option_tests();
   token_tests();
   checksum_tests();
   codec_tests();
