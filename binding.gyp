@@ -28,6 +28,8 @@
         "native/plane/worker.cc",
         "native/process/privileges.cc",
         "native/process/system_call_filter.cc",
+        "native/wire/icmp.cc",
+        "native/wire/note.cc",
         "native/wire/reassembly.cc",
         "native/wire/segment.cc"
       ],

@@ -273,6 +273,10 @@ const DROPS: Readonly<Record<string, Entry>> = {
     sentence: 'more applications than the tunnel takes',
     mend: 'start a second client on another port',
   },
+  pathMtu: {
+    sentence: 'datagrams larger than what the path carries in one packet',
+    mend: 'set the MTU in WireGuard that the line about the path says',
+  },
   oversize: {
     sentence: 'datagrams are larger than one segment carries',
     mend: 'lower the MTU of WireGuard (see the MTU line above)',

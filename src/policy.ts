@@ -45,6 +45,8 @@ export const DATA_PLANE = {
   cookieSlotSeconds: 32,
   /** Segments with neither a connection nor a cookie that JavaScript hears of each second: it answers some with a RST. */
   strangersPerSecond: 100,
+  /** ICMP errors about segments of ours that JavaScript hears of each second, a worker: one tells all that there is. */
+  icmpErrorsPerSecond: 100,
   /** Full batches of segments in a row, until SYNs are refused: that many clients may come at once. */
   fullBatchesBeforeBusy: 32,
   /**
@@ -161,6 +163,38 @@ export const TUNNEL = {
   idleTimeout: 180_000,
 } as const;
 
+/** How large a packet a path carries. */
+export const PATH = {
+  /** Bytes that no limit is below: every host takes 576 (RFC 1122 §3.3.2), every link of IPv6 1280 (RFC 8200 §5). */
+  least4: 576,
+  least6: 1280,
+  /** Milliseconds for which a limit that was learned holds before a larger one is tried (RFC 1191 §6.3, RFC 8201 §4). */
+  learnedFor: 600_000,
+  /**
+   * Bytes of packets that are searched among, the largest first: FDDI's and Ethernet's jumbo frames, then what is left of
+   * 1500 behind PPPoE (1492), GRE (1476), IPv6 in IPv4 (1480), L2TP (1460), LTE (1428 to 1430), WireGuard (1440, 1420,
+   * 1412), VXLAN (1450), IPsec (1400 to 1446) and one in the other; RFC 1191 §7.1 for the rest.
+   */
+  sizes: [
+    65_535, 32_000, 17_914, 9000, 8166, 4352, 2002, 1500, 1492, 1488, 1484, 1480, 1476, 1472, 1468, 1464, 1460, 1456,
+    1452, 1450, 1446, 1440, 1436, 1432, 1430, 1428, 1424, 1420, 1412, 1406, 1400, 1390, 1380, 1370, 1360, 1350, 1340,
+    1320, 1300, 1280, 1260, 1240, 1200, 1100, 1006, 800,
+  ],
+  /**
+   * Rounds of probes before what is not answered counts as lost; of those that search, which are many at once; and
+   * answers to small ones that it takes for that.
+   */
+  tries: 3,
+  searches: 2,
+  smallAnswers: 2,
+  /** Milliseconds from one round to the next: at first, and twice the round trip within these. */
+  firstWait: 500,
+  shortestWait: 250,
+  longestWait: 2000,
+  /** Milliseconds for which what was found out is not asked again. */
+  rest: 5000,
+} as const;
+
 /** Whether a peer lives. */
 export const LIVENESS = {
   /**
@@ -216,6 +250,8 @@ export const OBSERVE = {
   connectionLines: 50,
   /** Milliseconds between two looks at what was dropped. */
   dropInterval: 5000,
+  /** Remote addresses of which it is remembered what was said of their paths. */
+  pathsRemembered: 1024,
   /** A reason for drops is said again when its count has grown by this factor. */
   dropGrowth: 10,
 } as const;

@@ -16,6 +16,7 @@ using namespace arguments;
 
 constexpr size_t kMostWorkers = 64;
 constexpr uint32_t kMostFlows = 1 << 24;
+constexpr uint32_t kLeastPayload = 8;  // so that a fragment of it carries something
 
 // An ArrayBuffer over memory that lives as long as `owner`.
 template <typename T>
@@ -113,7 +114,7 @@ Napi::Function EngineObject::Define(Napi::Env env) {
                          InstanceMethod<&EngineObject::CloseUdp>("closeUdp"),
                          InstanceMethod<&EngineObject::ReadFlow>("readFlow"),
                          InstanceMethod<&EngineObject::Pass>("pass"),
-                         InstanceMethod<&EngineObject::SourceAddress>("sourceAddress"),
+                         InstanceMethod<&EngineObject::Route>("route"),
                          InstanceMethod<&EngineObject::Listen>("listen"),
                          InstanceMethod<&EngineObject::Unlisten>("unlisten"),
                          InstanceMethod<&EngineObject::CountDrop>("countDrop"),
@@ -125,6 +126,8 @@ Napi::Function EngineObject::Define(Napi::Env env) {
                          InstanceMethod<&EngineObject::ForgetApplication>("forgetApplication"),
                          InstanceMethod<&EngineObject::SendSegment>("sendSegment"),
                          InstanceMethod<&EngineObject::SendControl>("sendControl"),
+                         InstanceMethod<&EngineObject::SetPathLimit>("setPathLimit"),
+                         InstanceMethod<&EngineObject::SendProbe>("sendProbe"),
                          InstanceMethod<&EngineObject::SendDatagrams>("sendDatagrams"),
                          InstanceMethod<&EngineObject::Close>("close"),
                          InstanceAccessor<&EngineObject::LastSyscall>("lastSyscall"),
@@ -252,16 +255,19 @@ Napi::Value EngineObject::Pass(const Napi::CallbackInfo& info) {
   });
 }
 
-// (address, port): the address of 16 bytes, or -errno.
-Napi::Value EngineObject::SourceAddress(const Napi::CallbackInfo& info) {
+// (address, port): {source: an address of 16 bytes, mtu}, or -errno.
+Napi::Value EngineObject::Route(const Napi::CallbackInfo& info) {
   return With(info, [&](Engine& engine) -> Napi::Value {
-    Address found;
+    guise::Route found;
     last_syscall_ = "connect";
-    const int error = engine.source_address(endpoint(info[0], info[1], 1), found);
+    const int error = engine.route_to(endpoint(info[0], info[1], 1), found);
     if (error) return Napi::Number::New(info.Env(), error);
-    auto bytes = Napi::Uint8Array::New(info.Env(), kAddressBytes);
-    std::ranges::copy(found.bytes, bytes.Data());
-    return Napi::Value(info.Env(), bytes);
+    auto source = Napi::Uint8Array::New(info.Env(), kAddressBytes);
+    std::ranges::copy(found.source.bytes, source.Data());
+    auto route = Napi::Object::New(info.Env());
+    route.Set("source", source);
+    route.Set("mtu", found.mtu);
+    return Napi::Value(info.Env(), route);
   });
 }
 
@@ -345,6 +351,27 @@ Napi::Value EngineObject::SendControl(const Napi::CallbackInfo& info) {
         info[2].IsUndefined() ? int64_t{-1} : int64_t{whole_number(info[2], "receiveNext", 0, kAny32)};
     engine.send_control(id_of(info[0], "flow"), static_cast<uint8_t>(whole_number(info[1], "flags", 0, UINT8_MAX)),
                         receive_next);
+  });
+}
+
+// (flow, payload, fragments, watched or undefined for never)
+Napi::Value EngineObject::SetPathLimit(const Napi::CallbackInfo& info) {
+  return With(info, [&](Engine& engine) {
+    PathLimit limit;
+    limit.payload = whole_number(info[1], "payload", kLeastPayload, kMaxPacket);
+    limit.fragments = boolean(info[2], "fragments");
+    if (!info[3].IsUndefined()) limit.watched = whole_number(info[3], "watched", 0, kMaxPacket);
+    engine.set_path_limit(id_of(info[0], "flow"), limit);
+  });
+}
+
+// (flow, token, size, span, fragment)
+Napi::Value EngineObject::SendProbe(const Napi::CallbackInfo& info) {
+  return With(info, [&](Engine& engine) {
+    const Note note{.type = Note::Type::kProbe, .token = whole_number(info[1], "token", 0, kAny32)};
+    const uint32_t size = whole_number(info[2], "size", Note::kSize, kMaxPacket - kMaxHeaders);
+    const uint32_t span = whole_number(info[3], "span", size, kMaxPacket);
+    engine.send_note(id_of(info[0], "flow"), note, size, span, boolean(info[4], "fragment"));
   });
 }
 

@@ -37,7 +37,7 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
   Napi::Value CloseUdp(const Napi::CallbackInfo& info);
   Napi::Value ReadFlow(const Napi::CallbackInfo& info);
   Napi::Value Pass(const Napi::CallbackInfo& info);
-  Napi::Value SourceAddress(const Napi::CallbackInfo& info);
+  Napi::Value Route(const Napi::CallbackInfo& info);
   Napi::Value Listen(const Napi::CallbackInfo& info);
   Napi::Value Unlisten(const Napi::CallbackInfo& info);
   Napi::Value CountDrop(const Napi::CallbackInfo& info);
@@ -49,6 +49,8 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
   Napi::Value ForgetApplication(const Napi::CallbackInfo& info);
   Napi::Value SendSegment(const Napi::CallbackInfo& info);
   Napi::Value SendControl(const Napi::CallbackInfo& info);
+  Napi::Value SetPathLimit(const Napi::CallbackInfo& info);
+  Napi::Value SendProbe(const Napi::CallbackInfo& info);
   Napi::Value SendDatagrams(const Napi::CallbackInfo& info);
   void Close(const Napi::CallbackInfo& info);
   Napi::Value LastSyscall(const Napi::CallbackInfo& info);

@@ -62,6 +62,9 @@ Napi::Object event_types(Napi::Env env) {
                        {"opening", number(EventType::kOpening)},
                        {"flowEnd", number(EventType::kFlowEnd)},
                        {"addresses", number(EventType::kAddresses)},
+                       {"largeSent", number(EventType::kLargeSent)},
+                       {"answer", number(EventType::kAnswer)},
+                       {"icmpError", number(EventType::kIcmpError)},
                        {"applicationGone", number(EventType::kApplicationGone)}});
 }
 
@@ -77,7 +80,8 @@ Napi::Object engine_counters(Napi::Env env) {
                 {"segmentationFallbacks", offsetof(EngineCounters, segmentation_fallbacks)},
                 {"synsAnswered", offsetof(EngineCounters, syns_answered)},
                 {"challenges", offsetof(EngineCounters, challenges)},
-                {"waitingBytes", offsetof(EngineCounters, waiting_bytes)}},
+                {"waitingBytes", offsetof(EngineCounters, waiting_bytes)},
+                {"fragmented", offsetof(EngineCounters, fragmented)}},
                kWord);
 }
 

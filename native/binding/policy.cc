@@ -28,6 +28,7 @@ constexpr Field kFields[] = {
     {"believedStrays", &Policy::believed_strays, 0, kGigabyte},
     {"cookieSlotSeconds", &Policy::cookie_slot_seconds, 1, 3600},
     {"strangersPerSecond", &Policy::strangers_per_second, 0, 1'000'000},
+    {"icmpErrorsPerSecond", &Policy::icmp_errors_per_second, 0, 1'000'000},
     {"fullBatchesBeforeBusy", &Policy::full_batches_before_busy, 1, kGigabyte},
     {"synAnswersWhenBusy", &Policy::syn_answers_when_busy, 0, kGigabyte},
     {"refusedSynSlots", &Policy::refused_syn_slots, 1, kGigabyte},

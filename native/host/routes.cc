@@ -4,6 +4,7 @@
 #include <linux/if_link.h>
 #include <sys/socket.h>
 
+#include <cerrno>
 #include <string_view>
 #include <vector>
 
@@ -72,6 +73,17 @@ uint32_t interface_past_tunnels(const Address& remote) {
     if (marked != 0 && marked != usual && !is_tunnel(marked)) return marked;
   }
   return 0;
+}
+
+int host_route(const Endpoint& remote, Route& out) {
+  const int family = family_of(remote.address);
+  // Connecting it asks the routes, and sends nothing.
+  const UniqueFd socket(::socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  sockaddr_storage to{};
+  const socklen_t size = to_sockaddr(remote, family, to);
+  if (socket.get() < 0 || ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&to), size) < 0) return -errno;
+  out.source = local_endpoint(socket.get()).address;
+  return route_mtu(socket.get(), family, out.mtu);
 }
 
 }  // namespace guise

@@ -265,7 +265,7 @@ Way LinkDevice::way_of(const ReceiveRing::Frame& frame) {
 // A UDP socket that is connected has asked the routes, and sent nothing. Connected again it would keep its address: it
 // is let go first (net/ipv4/datagram.c, __ip4_datagram_connect), which unbinds it from its interface (net/ipv4/udp.c,
 // __udp_disconnect). To bind one that is not bound takes no right (5.7).
-int LinkDevice::source_address(const Endpoint& remote, uint32_t interface, Address& out) const {
+int LinkDevice::route_to(const Endpoint& remote, uint32_t interface, Route& out) const {
   const bool v4 = remote.address.is_v4();
   const UniqueFd& socket = v4 ? sockets_.route4 : sockets_.route6;
   if (socket.get() < 0) return -EAFNOSUPPORT;
@@ -285,8 +285,8 @@ int LinkDevice::source_address(const Endpoint& remote, uint32_t interface, Addre
     if (const int error = set(socket.get(), SOL_SOCKET, SO_BINDTODEVICE, interface_.data(), length)) return error;
   }
   if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&to), size) < 0) return -errno;
-  out = local_endpoint(socket.get()).address;
-  return 0;
+  out.source = local_endpoint(socket.get()).address;
+  return route_mtu(socket.get(), family_of(remote.address), out.mtu);
 }
 
 bool LinkDevice::is_lost(Way way, int error) const {
@@ -298,7 +298,7 @@ int LinkDevice::write(const Outgoing& packet) {
 }
 
 // It may be changed: the kernel is asked once a second.
-size_t LinkDevice::mtu_of(uint16_t link) const {
+size_t LinkDevice::mtu_of_link(uint16_t link) const {
   std::atomic<uint64_t>& note = group_->links.note(link);  // the second, and the MTU in its low 32 bits
   const uint64_t known = note.load(std::memory_order_relaxed);
   const uint64_t second = coarse_milliseconds() / 1000;
@@ -314,7 +314,8 @@ size_t LinkDevice::mtu_of(uint16_t link) const {
 
 int LinkDevice::write_to_link(const Outgoing& packet) const {
   // Of a super-segment the kernel cuts segments of any size (net/packet/af_packet.c, packet_snd): it is looked at here.
-  if (packet.segment_size > 0 && packet.header_size + packet.segment_size > mtu_of(packet.way.link())) return -EMSGSIZE;
+  if (packet.segment_size > 0 && packet.header_size + packet.segment_size > mtu_of_link(packet.way.link()))
+    return -EMSGSIZE;
   const Link& link = group_->links.at(packet.way.link());
   const uint16_t protocol = htons(packet.ip_size() == ipv4::kHeader ? ETH_P_IP : ETH_P_IPV6);
   uint8_t* begin = packet.ip;

@@ -77,7 +77,10 @@ class LinkDevice final : public PacketDevice {
   [[nodiscard]] Read read(Packet& packet) override;
   [[nodiscard]] uint64_t take_overruns() override { return std::exchange(overruns_, 0); }
   [[nodiscard]] int pass(const SegmentInterests& interests, const char*& syscall) override;
-  [[nodiscard]] int source_address(const Endpoint& remote, uint32_t interface, Address& out) const override;
+  [[nodiscard]] int route_to(const Endpoint& remote, uint32_t interface, Route& out) const override;
+  [[nodiscard]] size_t mtu_of(Way way) const override {
+    return group_->links.has(way.link()) ? mtu_of_link(way.link()) : SIZE_MAX;
+  }
   [[nodiscard]] bool is_shared() const override { return true; }
 
  protected:
@@ -101,7 +104,7 @@ class LinkDevice final : public PacketDevice {
   // The way back to where a frame came from.
   [[nodiscard]] Way way_of(const ReceiveRing::Frame& frame);
   // Bytes of the largest IP packet that a link carries.
-  [[nodiscard]] size_t mtu_of(uint16_t link) const;
+  [[nodiscard]] size_t mtu_of_link(uint16_t link) const;
   [[nodiscard]] int write_to_link(const Outgoing& packet) const;
   [[nodiscard]] int write_by_route(const Outgoing& packet) const;
 

@@ -1,14 +1,39 @@
 #include "io/packet_device.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
+#include "io/clock.h"
+#include "wire/bytes.h"
 #include "wire/checksum.h"
 
 namespace guise {
+namespace {
+
+// That of a packet which may be cut (RFC 6864): all of a host's share the numbers, so that two to one peer differ.
+uint16_t next_identification() {
+  static std::atomic<uint16_t> last{static_cast<uint16_t>(coarse_milliseconds())};
+  return last.fetch_add(1, std::memory_order_relaxed);
+}
+
+// Makes the IP header of a packet that of a fragment.
+void write_ipv4_fragment(uint8_t* ip, uint16_t identification, size_t offset, bool more, size_t data_size) {
+  write16(ip + ipv4::kTotalLength, static_cast<uint16_t>(ipv4::kHeader + data_size));
+  write16(ip + ipv4::kIdentification, identification);
+  write16(ip + ipv4::kFragment, static_cast<uint16_t>(offset / 8 | (more ? ipv4::kMoreFragments : 0)));
+  std::memset(ip + ipv4::kChecksum, 0, 2);
+  ChecksumSum sum;
+  sum.add(ip, ipv4::kHeader);
+  const uint16_t checksum = sum.checksum();
+  std::memcpy(ip + ipv4::kChecksum, &checksum, 2);
+}
+
+}  // namespace
 
 VirtioNetHeader PacketDevice::Outgoing::offload(size_t in_front) const {
   VirtioNetHeader offload;
+  if (is_fragment) return offload;
   offload.flags = VirtioNetHeader::kNeedsChecksum;
   offload.checksum_start = static_cast<uint16_t>(in_front + ip_size());
   offload.checksum_offset = tcp::kChecksum;
@@ -21,6 +46,7 @@ VirtioNetHeader PacketDevice::Outgoing::offload(size_t in_front) const {
 }
 
 void PacketDevice::Outgoing::complete_checksum() const {
+  if (is_fragment) return;
   uint8_t* segment = ip + ip_size();
   ChecksumSum sum;
   sum.add(segment, header_size - ip_size());  // the field holds the pseudo-header sum: adding it is what is wanted
@@ -83,25 +109,76 @@ Written PacketDevice::write_run(Way way, const SegmentHeader& header, uint32_t s
   return written;
 }
 
-// 0 or -errno. `way` is not known any more when it has turned out to be lost.
-int PacketDevice::write_one(Way& way, const SegmentHeader& header, uint32_t seq, uint32_t ack, uint8_t flags,
-                            std::span<const uint8_t> options, std::span<const uint8_t> payload, Written& written) {
+template <typename Make>
+int PacketDevice::write_somehow(Way& way, Written& written, Make make) {
   for (;;) {
-    uint8_t headers[kRoom + kMaxHeaders];
-    const size_t size = header.write(headers + kRoom, seq, ack, flags, options, payload.size());
-    iovec vectors[2] = {{}, {const_cast<uint8_t*>(payload.data()), payload.size()}};
-    const int error = write({.way = way,
-                             .header = header,
-                             .ip = headers + kRoom,
-                             .header_size = size,
-                             .vectors = vectors,
-                             .vector_count = payload.empty() ? 1u : 2u,
-                             .segment_size = 0});
+    const int error = write(make(way));
     ++written.writes;
     if (error == 0 || !is_lost(way, error)) return error;
     written.way_lost = true;
     way = {};
   }
+}
+
+// 0 or -errno. `way` is not known any more when it has turned out to be lost.
+int PacketDevice::write_one(Way& way, const SegmentHeader& header, uint32_t seq, uint32_t ack, uint8_t flags,
+                            std::span<const uint8_t> options, std::span<const uint8_t> payload, Written& written) {
+  uint8_t headers[kRoom + kMaxHeaders];
+  iovec vectors[2];
+  return write_somehow(way, written, [&](Way by) {
+    vectors[1] = {const_cast<uint8_t*>(payload.data()), payload.size()};
+    const size_t size = header.write(headers + kRoom, seq, ack, flags, options, payload.size());
+    return Outgoing{.way = by,
+                    .header = header,
+                    .ip = headers + kRoom,
+                    .header_size = size,
+                    .vectors = vectors,
+                    .vector_count = payload.empty() ? 1u : 2u,
+                    .segment_size = 0};
+  });
+}
+
+Written PacketDevice::write_fragments(Way way, const SegmentHeader& header, uint32_t seq, uint32_t ack, uint8_t flags,
+                                      std::span<const uint8_t> payload, size_t mtu) {
+  uint8_t whole[kMaxHeaders];
+  const size_t size = header.write(whole, seq, ack, flags, {}, payload.size());
+  iovec vectors[2] = {{}, {const_cast<uint8_t*>(payload.data()), payload.size()}};
+  Outgoing segment{.way = {},
+                   .header = header,
+                   .ip = whole,
+                   .header_size = size,
+                   .vectors = vectors,
+                   .vector_count = 2,
+                   .segment_size = 0};
+  segment.complete_checksum();
+
+  // In units of 8 bytes; the first has the TCP header, too.
+  const size_t most = (mtu - ipv4::kHeader) & ~size_t{7};
+  const uint16_t identification = next_identification();
+  const size_t data_size = tcp::kHeader + payload.size();
+  Written written;
+  for (size_t begin = 0; begin < data_size; begin += most) {
+    const size_t end = std::min(begin + most, data_size);
+    const size_t tcp_size = begin == 0 ? tcp::kHeader : 0;
+    const size_t from = begin == 0 ? 0 : begin - tcp::kHeader;
+    const std::span<const uint8_t> part = payload.subspan(from, end - tcp::kHeader - from);
+    uint8_t headers[kRoom + kMaxHeaders];
+    const int error = write_somehow(way, written, [&](Way by) {
+      std::memcpy(headers + kRoom, whole, ipv4::kHeader + tcp_size);
+      write_ipv4_fragment(headers + kRoom, identification, begin, end < data_size, end - begin);
+      vectors[1] = {const_cast<uint8_t*>(part.data()), part.size()};
+      segment.way = by;
+      segment.ip = headers + kRoom;
+      segment.header_size = ipv4::kHeader + tcp_size;
+      segment.is_fragment = true;
+      return segment;
+    });
+    if (error == 0) continue;
+    written.error = error;
+    written.refused = 1;
+    return written;
+  }
+  return written;
 }
 
 }  // namespace guise

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <span>
 
+#include "io/route.h"
 #include "io/segment_filter.h"
 #include "io/segment_run.h"
 #include "wire/segment.h"
@@ -72,9 +73,11 @@ class PacketDevice {
   // Which segments are ours: the others are not read. Where all are, there is nothing to choose. 0, or -errno and the
   // call that failed. Any thread, one at a time.
   [[nodiscard]] virtual int pass(const SegmentInterests&, const char*&) { return 0; }
-  // The address that the kernel would send from to `remote`, by `interface` (0: by any), by which from now on leaves
-  // what goes by the kernel's routes to this family. 0 or -errno. One thread at a time.
-  [[nodiscard]] virtual int source_address(const Endpoint&, uint32_t, Address&) const { return -EOPNOTSUPP; }
+  // How the kernel would send to `remote`, by `interface` (0: by any), by which from now on leaves what goes by the
+  // kernel's routes to this family. 0 or -errno. One thread at a time.
+  [[nodiscard]] virtual int route_to(const Endpoint&, uint32_t, Route&) const { return -EOPNOTSUPP; }
+  // Bytes of the largest IP packet that leaves this way; SIZE_MAX where that is not known.
+  [[nodiscard]] virtual size_t mtu_of(Way) const { return SIZE_MAX; }
   // Whether a packet that is not of a known flow may be for somebody else: a host's links carry others' too.
   [[nodiscard]] virtual bool is_shared() const { return false; }
 
@@ -87,6 +90,11 @@ class PacketDevice {
   [[nodiscard]] Written write_segment(Way way, const SegmentHeader& header, uint32_t seq, uint32_t ack, uint8_t flags,
                                       std::span<const uint8_t> options, std::span<const uint8_t> payload);
 
+  // Writes one IPv4 segment in fragments of at most `mtu` bytes, 68 at least, which may be cut again on the way
+  // (RFC 791). Any thread may call it.
+  [[nodiscard]] Written write_fragments(Way way, const SegmentHeader& header, uint32_t seq, uint32_t ack, uint8_t flags,
+                                        std::span<const uint8_t> payload, size_t mtu);
+
  protected:
   // One packet to write. vectors[0] is for the headers, the others have the payload.
   struct Outgoing {
@@ -96,7 +104,8 @@ class PacketDevice {
     size_t header_size;  // of both
     iovec* vectors;
     size_t vector_count;
-    size_t segment_size;  // of a super-segment: bytes of each datagram but the last; else 0
+    size_t segment_size;       // of a super-segment: bytes of each datagram but the last; else 0
+    bool is_fragment = false;  // its checksum is there, and not of it alone
 
     [[nodiscard]] size_t ip_size() const { return header.ip_size(); }
     // What asks the kernel for the checksum, and to cut it; 0 for none of both. `in_front` is what precedes the IP
@@ -117,6 +126,10 @@ class PacketDevice {
   [[nodiscard]] virtual bool is_lost(Way way, int error) const = 0;
 
  private:
+  // Writes a packet and, when its way has turned out to be lost, writes it once more, by the kernel's routes. 0 or
+  // -errno.
+  template <typename Make>
+  int write_somehow(Way& way, Written& written, Make make);
   int write_one(Way& way, const SegmentHeader& header, uint32_t seq, uint32_t ack, uint8_t flags,
                 std::span<const uint8_t> options, std::span<const uint8_t> payload, Written& written);
 

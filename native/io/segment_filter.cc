@@ -60,9 +60,39 @@ void pass_remotes(Program& program, const SegmentInterests& interests, int famil
   }
 }
 
+// Passes an error about a TCP segment, whose own addresses and ports the engine compares: it begins at the register X.
+// Its type and the protocol that it quotes have to be these.
+void pass_error(Program& program, std::initializer_list<uint8_t> types, size_t quoted_protocol) {
+  const auto load_byte = [&program](size_t offset) {
+    program.push_back(BPF_STMT(BPF_LD | BPF_B | BPF_IND, at(offset)));
+  };
+  load_byte(icmp::kHeader + quoted_protocol);
+  unless(program, BPF_JEQ, kProtocolTcp);
+  answer(program, 0);
+  load_byte(icmp::kType);
+  for (const uint8_t type : types) {
+    when(program, BPF_JEQ, type);
+    answer(program, kPass);
+  }
+  answer(program, 0);
+}
+
+// Puts `body` where it is run when the loaded value is `value`, and jumped over else.
+void when_all(Program& program, uint32_t value, const Program& body) {
+  program.push_back(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, value, 0, static_cast<uint8_t>(body.size())));
+  program.insert(program.end(), body.begin(), body.end());
+}
+
 // Leaves the size of the IP header in the register X, and has answered what is not TCP, and fragments of TCP.
 void sort_ipv4(Program& program) {
+  Program error;
+  load(error, BPF_H, ipv4::kFragment);
+  when(error, BPF_JSET, ipv4::kMoreOrOffset);
+  answer(error, 0);
+  error.push_back(BPF_STMT(BPF_LDX | BPF_B | BPF_MSH, at(ipv4::kVersionAndLength)));
+  pass_error(error, {icmp::kUnreachable4}, ipv4::kProtocol);
   load(program, BPF_B, ipv4::kProtocol);
+  when_all(program, icmp::kProtocol4, error);
   unless(program, BPF_JEQ, kProtocolTcp);
   answer(program, 0);
   load(program, BPF_H, ipv4::kFragment);
@@ -73,7 +103,11 @@ void sort_ipv4(Program& program) {
 
 // Extension headers other than that of fragments are seen from nobody who sends us TCP: they do not pass.
 void sort_ipv6(Program& program) {
+  Program error;
+  error.push_back(BPF_STMT(BPF_LDX | BPF_IMM, ipv6::kHeader));
+  pass_error(error, {icmp::kUnreachable6, icmp::kTooBig6}, ipv6::kNextHeader);
   load(program, BPF_B, ipv6::kNextHeader);
+  when_all(program, icmp::kProtocol6, error);
   program.push_back(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, kProtocolTcp, 6, 0));  // to the last of these
   unless(program, BPF_JEQ, ipv6::kFragment);
   answer(program, 0);

@@ -53,7 +53,8 @@ struct EngineCounters {
   uint64_t syns_answered;
   uint64_t challenges;  // ACKs to segments that nobody who sees the connection would send (RFC 5961), and to keepalives
   uint64_t waiting_bytes;  // a gauge: in the queues of all applications and flows together
-  uint64_t unused[18];
+  uint64_t fragmented;     // datagrams that left in fragments
+  uint64_t unused[17];
 };
 static_assert(sizeof(EngineCounters) % sizeof(FlowCounters) == 0);
 static_assert(static_cast<size_t>(DropReason::kCount) <= sizeof(EngineCounters::dropped) / sizeof(uint64_t));

@@ -10,6 +10,7 @@ Downlink::Downlink(WorkerContext& context, PassiveOpen& passive_open, const std:
     : context_(context),
       passive_open_(passive_open),
       commands_waiting_(commands_waiting),
+      icmp_errors_(context.policy.icmp_errors_per_second),
       reassembly_({.bytes = context.policy.fragment_bytes,
                    .fragments = context.policy.fragments_of_packet,
                    .wait4 = context.policy.fragment_wait4,
@@ -48,10 +49,10 @@ void Downlink::begin(PacketDevice& device) {
 bool Downlink::take(const Packet& packet) {
   SegmentView segment;
   const ParseError refused = parse_segment(packet.bytes, packet.offload_or_null(), segment);
-  if (refused == ParseError::kFragment && context_.local_addresses) {
+  if (refused == ParseError::kFragment) {
     if (!parse_fragments(packet.bytes, segment)) return true;
   } else if (refused != ParseError::kNone) {
-    context_.counters.drop(drop_reason_of(refused));
+    if (refused != ParseError::kNotTcp || !take_icmp(packet)) context_.counters.drop(drop_reason_of(refused));
     return true;
   }
   segment.way = packet.way;
@@ -68,9 +69,33 @@ bool Downlink::take(const Packet& packet) {
   return true;
 }
 
+// Only somebody who sees the connection knows what is under way (RFC 5927 §4.1).
+bool Downlink::take_icmp(const Packet& packet) {
+  const auto error = parse_icmp_error(packet.bytes, packet.offload_or_null());
+  if (!error) return false;
+  const Flow* flow = context_.flows.find(error->tuple);
+  if (flow && !flow->is_under_way(error->seq)) {
+    context_.counters.drop(DropReason::kIcmpForged);
+  } else if (icmp_errors_.take(coarse_milliseconds())) {
+    context_.emit_icmp(flow, *error);
+  }
+  return true;
+}
+
+// The answer lies behind what the peer has acknowledged, as a probe does.
+void Downlink::take_note(Flow& flow, const Note& note, size_t size) {
+  if (note.type == Note::Type::kAnswer) return context_.emit_answer(flow, note);
+  if (note.type != Note::Type::kProbe) return;
+  uint8_t answer[Note::kSize];
+  const auto came = static_cast<uint16_t>(size);
+  write_note(answer, {.type = Note::Type::kAnswer, .size = came, .token = note.token}, context_.next_nonce());
+  (void)context_.write_payload(flow, flow.numbers().peer_ack - sizeof answer, kAck, answer, false);
+}
+
 bool Downlink::parse_fragments(std::span<const uint8_t> packet, SegmentView& segment) {
   const auto fragment = parse_fragment(packet);
-  if (!fragment || !context_.local_addresses->contains(fragment->destination)) {
+  const auto& addresses = context_.local_addresses;
+  if (!fragment || (addresses && !addresses->contains(fragment->destination))) {
     context_.counters.drop(fragment ? DropReason::kNotLocal : DropReason::kFragment);
     return false;
   }
@@ -123,6 +148,7 @@ void Downlink::take_unknown(const SegmentView& segment) {
 void Downlink::take_established(Flow& flow, const SegmentView& segment) {
   const FlowNumbers numbers = flow.numbers();
   const Verdict verdict = judge(segment, numbers, context_.windows);
+  std::optional<Note> note;
   switch (verdict) {
     case Verdict::kBadAck:
       return context_.counters.drop(DropReason::kBadAck, std::max<size_t>(1, segment.datagrams()));
@@ -135,6 +161,9 @@ void Downlink::take_established(Flow& flow, const SegmentView& segment) {
     case Verdict::kReset:
     case Verdict::kFinished:
       return take_end(flow, segment);
+    case Verdict::kLate:
+      note = read_note(segment.payload);
+      break;
     default:
       break;
   }
@@ -145,6 +174,7 @@ void Downlink::take_established(Flow& flow, const SegmentView& segment) {
   if (!flow.window_open.load(std::memory_order_relaxed) && !flow.window_open.exchange(true)) {
     opened_.push_back(flow.shared_from_this());
   }
+  if (note) return take_note(flow, *note, segment.payload.size());
   if (verdict != Verdict::kNothing) take_datagrams(flow, segment);
 }
 

@@ -7,6 +7,7 @@
 
 #include "io/segment_run.h"
 #include "plane/passive_open.h"
+#include "plane/token_bucket.h"
 #include "plane/worker_context.h"
 #include "wire/reassembly.h"
 
@@ -48,6 +49,9 @@ class Downlink {
   // Reads a fragment, and the packet that it completes. False when there is none, and what is lost is counted.
   [[nodiscard]] bool parse_fragments(std::span<const uint8_t> packet, SegmentView& segment);
   void count_lost_fragments();
+  // Takes what is no TCP. Whether it was an error about a segment of ours.
+  [[nodiscard]] bool take_icmp(const Packet& packet);
+  void take_note(Flow& flow, const Note& note, size_t size);
   void take_known_or_not(const SegmentView& segment);
   void take_established(Flow& flow, const SegmentView& segment);
   void take_unknown(const SegmentView& segment);
@@ -66,7 +70,8 @@ class Downlink {
   PassiveOpen& passive_open_;
   const std::atomic<bool>& commands_waiting_;
   bool paused_ = false;
-  SegmentView waiting_;    // for commands, while paused
+  SegmentView waiting_;  // for commands, while paused
+  TokenBucket icmp_errors_;
   Reassembly reassembly_;  // of what comes to this worker: the kernel shares fragments out by their addresses
   std::vector<std::shared_ptr<Flow>> opened_;
   std::vector<std::shared_ptr<Flow>> due_;  // of an ACK

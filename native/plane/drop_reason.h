@@ -14,7 +14,7 @@ enum class DropReason : uint8_t {
   kTruncated,         // see ParseError
   kNotIp,             // …
   kNotTcp,            // …
-  kFragment,          // … on a device of our own; elsewhere one that no honest host sends
+  kFragment,          // a fragment that no honest host sends
   kBadHeader,         // …
   kBadChecksum,       // …
   kEventsFull,        // JavaScript is too slow for what arrives
@@ -43,6 +43,8 @@ enum class DropReason : uint8_t {
   kFragmentOverlap,   // fragments of one packet that contradict each other
   kFragmentLate,      // … whose rest did not come in time
   kFragmentCrowded,   // … that made room for others, or are too many
+  kPathMtu,           // a datagram larger than what the path carries in one packet, where it cannot be cut
+  kIcmpForged,        // an ICMP error that quotes nothing that is under way
   kCount,
 };
 
@@ -80,6 +82,8 @@ inline constexpr std::array<std::string_view, static_cast<size_t>(DropReason::kC
     "fragmentOverlap",
     "fragmentLate",
     "fragmentCrowded",
+    "pathMtu",
+    "icmpForged",
 };
 
 [[nodiscard]] inline DropReason drop_reason_of(ParseError error) {

@@ -115,11 +115,12 @@ int Engine::pass(const SegmentInterests& interests, const char*& syscall) {
   return 0;
 }
 
-int Engine::source_address(const Endpoint& remote, Address& out) const {
+int Engine::route_to(const Endpoint& remote, Route& out) const {
+  if (!context_.devices.front()->is_shared()) return host_route(remote, out);
   // Every device may send a SYN by routes.
-  const uint32_t interface = context_.devices.front()->is_shared() ? interface_past_tunnels(remote.address) : 0;
+  const uint32_t interface = interface_past_tunnels(remote.address);
   int error = 0;
-  for (const auto& device : context_.devices) error = device->source_address(remote, interface, out);
+  for (const auto& device : context_.devices) error = device->route_to(remote, interface, out);
   return error;
 }
 
@@ -230,6 +231,19 @@ void Engine::send_control(uint32_t id, uint8_t flags, int64_t receive_next) {
   if (const std::shared_ptr<Flow> found = flow(id)) {
     owner_of(*found).post(
         [found, flags, receive_next](Worker& worker) { worker.send_control(*found, flags, receive_next); });
+  }
+}
+
+void Engine::set_path_limit(uint32_t id, const PathLimit& limit) {
+  if (const std::shared_ptr<Flow> found = flow(id)) {
+    owner_of(*found).post([found, limit](Worker&) { found->set_path_limit(limit); });
+  }
+}
+
+void Engine::send_note(uint32_t id, const Note& note, size_t size, size_t span, bool fragment) {
+  if (const std::shared_ptr<Flow> found = flow(id)) {
+    owner_of(*found).post(
+        [found, note, size, span, fragment](Worker& worker) { worker.send_note(*found, note, size, span, fragment); });
   }
 }
 

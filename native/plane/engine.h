@@ -47,9 +47,8 @@ class Engine {
   void close_udp(uint32_t listener);
   // Which segments are ours, where the device carries others' too. 0, or -errno and the call that failed.
   [[nodiscard]] int pass(const SegmentInterests& interests, const char*& syscall);
-  // The address that a connection to `remote` would have here, by the kernel's routes. 0 or -errno; EOPNOTSUPP on a
-  // device that has its own addresses.
-  [[nodiscard]] int source_address(const Endpoint& remote, Address& out) const;
+  // How the kernel would send to `remote`. 0 or -errno.
+  [[nodiscard]] int route_to(const Endpoint& remote, Route& out) const;
   // Accepts connections on a TCP port: of one address, or of all whose packets come, 0.0.0.0 for those of IPv4, or ::.
   void listen(const Endpoint& local, const SynAckOptions& options);
   void unlisten(const Endpoint& local);
@@ -70,6 +69,11 @@ class Engine {
   void send_segment(size_t worker, const Tuple& tuple, Way way, uint32_t seq, uint32_t ack, uint8_t flags,
                     std::vector<uint8_t> options);
   void send_control(uint32_t id, uint8_t flags, int64_t receive_next);
+  // Of a flow: how its datagrams leave that do not fit one packet; see PathLimit.
+  void set_path_limit(uint32_t id, const PathLimit& limit);
+  // Sends a note of `size` bytes, Note::kSize at least, the first of the `span` bytes before those that the peer has
+  // yet to acknowledge: `span` is `size` at least. `fragment`: cut as datagrams of its size are.
+  void send_note(uint32_t id, const Note& note, size_t size, size_t span, bool fragment);
   void send_datagrams(uint32_t id, std::vector<Datagram> datagrams);
 
  private:

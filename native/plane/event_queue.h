@@ -21,14 +21,18 @@
 namespace guise {
 
 enum class EventType : uint8_t {
-  kSegment = 1,          // a segment of no flow, which is for JavaScript to answer: options, then payload
-  kDatagram = 2,         // payload on a flow that JavaScript reads
-  kApplication = 3,      // control. A new application: id, detail is its listener's; the tuple has the UDP endpoints
-  kAttached = 4,         // control. The owner of a flow has it in its table: no more segments of it come as unknown
-  kDeviceGone = 5,       // control. The interface was deleted, or the other end of the descriptor closed
-  kOpening = 6,          // the ACK that brings a cookie back, or data behind it: detail is what its SYN said, see below
-  kFlowEnd = 7,          // control. The RST or the FIN of a flow's peer; seq is that of the RST or FIN itself
-  kAddresses = 9,        // control. The host has got an address, or lost one
+  kSegment = 1,      // a segment of no flow, which is for JavaScript to answer: options, then payload
+  kDatagram = 2,     // payload on a flow that JavaScript reads
+  kApplication = 3,  // control. A new application: id, detail is its listener's; the tuple has the UDP endpoints
+  kAttached = 4,     // control. The owner of a flow has it in its table: no more segments of it come as unknown
+  kDeviceGone = 5,   // control. The interface was deleted, or the other end of the descriptor closed
+  kOpening = 6,      // the ACK that brings a cookie back, or data behind it: detail is what its SYN said, see below
+  kFlowEnd = 7,      // control. The RST or the FIN of a flow's peer; seq is that of the RST or FIN itself
+  kAddresses = 9,    // control. The host has got an address, or lost one
+  kLargeSent = 10,   // control. A datagram of the size in seq left, larger than what PathLimit.watched says
+  kAnswer = 11,      // of a flow: the peer has had a probe; seq is its token, ack the bytes of the payload that came
+  kIcmpError = 12,   // an error that quotes a segment of the tuple, of a flow or id 0: flags is its kind, seq the
+                     // quoted number, ack the MTU; the payload is its code, then the address of who says it
   kApplicationGone = 8,  // control. A flow was spliced to an application that is gone: what comes on it is dropped
 };
 

@@ -27,6 +27,16 @@ enum class Delivery : uint8_t {
   kDropped,     // nowhere any more: its application is gone
 };
 
+// How datagrams leave that are larger than what the path carries in one packet.
+struct PathLimit {
+  uint32_t payload = 0;           // bytes of the largest datagram that leaves in one packet
+  bool fragments = false;         // larger ones leave in fragments of that size (IPv4 only); else they are dropped
+  uint32_t watched = UINT32_MAX;  // kLargeSent says once when a larger one than this is sent; UINT32_MAX for never
+
+  // Bytes of the largest datagram of which there is nothing to say.
+  [[nodiscard]] uint32_t usual() const { return std::min(payload, watched); }
+};
+
 // Shared by the tables of all workers: whoever comes last frees it.
 struct Flow : std::enable_shared_from_this<Flow> {
   struct Options {
@@ -52,6 +62,9 @@ struct Flow : std::enable_shared_from_this<Flow> {
         initial_window_end(options.send_next + with_policy.initial_window),
         policy(with_policy),
         counters(slab.flow(with_id)),
+        path_limit{.payload = options.max_payload},
+        usual_size(path_limit.usual()),
+        note_sequence(options.send_next),
         window_open(!options.limit_initial_window),
         challenged_at(0u - with_policy.challenge_interval),
         held(slab.engine()),
@@ -65,13 +78,19 @@ struct Flow : std::enable_shared_from_this<Flow> {
   const uint32_t id;                  // its place in the counter slab
   const uint16_t owner;               // the worker that sends on it, and whose device queue it uses
   const uint32_t generation;          // FlowCounters.generation from its begin on
-  const size_t max_payload;           // bytes of the largest datagram
+  const size_t max_payload;           // bytes of the largest datagram, in fragments or not
   const bool push;                    // PSH on the last segment of a batch; phantun sends none
   const uint32_t initial_window_end;  // SND.NXT may not pass it before the window is open
   const Policy& policy;
 
   // SND.NXT, RCV.NXT and ACK numbers are kept in them and nowhere else. Atomic, each by the rule of its method below.
   FlowCounters& counters;
+
+  // The owner's, by set_path_limit.
+  PathLimit path_limit;
+  uint32_t usual_size;  // of path_limit
+  // The owner's to change, a reader's to read: the number of the last note.
+  std::atomic<uint32_t> note_sequence;
 
   // A reader's, by exchange: the one that changes it does what follows.
   std::atomic<bool> window_open;  // the path knows the peer's first scaled window, see Uplink::release
@@ -103,6 +122,18 @@ struct Flow : std::enable_shared_from_this<Flow> {
   [[nodiscard]] uint32_t send_next() const { return number(counters.send_next); }
   [[nodiscard]] FlowNumbers numbers() const {
     return {send_next(), number(counters.receive_next), number(counters.peer_ack)};
+  }
+
+  // The owner's.
+  void set_path_limit(const PathLimit& limit) {
+    path_limit = limit;
+    usual_size = limit.usual();
+  }
+
+  // Any thread's: whether a segment with this number may be on its way, that of a note too.
+  [[nodiscard]] bool is_under_way(uint32_t seq) const {
+    const FlowNumbers now = numbers();
+    return seq - now.peer_ack < now.send_next - now.peer_ack || seq == note_sequence.load(std::memory_order_relaxed);
   }
 
   // A reader's. The last one, not the highest: phantun answers a probe by what it said last, and goes back with it.

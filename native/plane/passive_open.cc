@@ -1,5 +1,8 @@
 #include "plane/passive_open.h"
 
+#include <algorithm>
+#include <array>
+
 #include "io/clock.h"
 #include "wire/tcp_options.h"
 
@@ -81,12 +84,17 @@ void PassiveOpen::answer_syn(const SegmentView& syn, const SynAckOptions& option
     refused_.add(isn);
     return context_.counters.drop(DropReason::kSynLimit);
   }
-  const auto& chosen = facts.kind == SynKind::kPhantun   ? options.phantun
-                       : syn.tuple.local.address.is_v4() ? options.guise4
-                                                         : options.guise6;
+  const std::vector<uint8_t>& chosen = facts.kind == SynKind::kPhantun   ? options.phantun
+                                       : syn.tuple.local.address.is_v4() ? options.guise4
+                                                                         : options.guise6;
   count(context_.counters.engine().syns_answered);
-  context_.count_write(
-      context_.device().write_segment(syn.way, SegmentHeader(syn.tuple), isn, syn.seq + 1, kSyn | kAck, chosen, {}));
+  const SegmentHeader header(syn.tuple);
+  std::array<uint8_t, kMaxHeaders> fitted;
+  std::ranges::copy(chosen, fitted.begin());
+  const std::span answer = std::span(fitted).first(chosen.size());
+  // What comes back comes over this link.
+  if (const size_t mtu = context_.device().mtu_of(syn.way); mtu > header.size()) limit_mss(answer, mtu - header.size());
+  context_.count_write(context_.device().write_segment(syn.way, header, isn, syn.seq + 1, kSyn | kAck, answer, {}));
 }
 
 }  // namespace guise

@@ -21,6 +21,7 @@ struct Policy {
   // Strangers.
   uint32_t cookie_slot_seconds;
   uint32_t strangers_per_second;
+  uint32_t icmp_errors_per_second;
   uint32_t full_batches_before_busy;
   uint32_t syn_answers_when_busy;
   uint32_t refused_syn_slots;

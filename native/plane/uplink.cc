@@ -92,12 +92,7 @@ void Uplink::release(Application& application) {
 }
 
 void Uplink::send(Flow& flow, std::span<const uint8_t> bytes, size_t segment_size) {
-  if (std::min(segment_size, bytes.size()) > flow.max_payload) {
-    const size_t datagrams = datagrams_in(bytes.size(), segment_size);
-    context_.counters.drop(DropReason::kOversize, datagrams);
-    count(flow.counters.sent_drops, datagrams);
-    return;
-  }
+  if (std::min(segment_size, bytes.size()) > flow.usual_size) return send_large(flow, bytes, segment_size);
   if (flow_ != &flow) {
     flush();
     flow_ = &flow;
@@ -107,6 +102,44 @@ void Uplink::send(Flow& flow, std::span<const uint8_t> bytes, size_t segment_siz
     flush();
     flow_ = &flow;
   });
+}
+
+void Uplink::send_large(Flow& flow, std::span<const uint8_t> bytes, size_t segment_size) {
+  const size_t largest = std::min(segment_size, bytes.size());
+  if (largest > flow.path_limit.watched) say_large(flow, largest);
+  if (largest <= flow.path_limit.payload) return send(flow, bytes, segment_size);
+  each_datagram(bytes, segment_size, [&](std::span<const uint8_t> datagram) {
+    if (datagram.size() <= flow.path_limit.payload) return send(flow, datagram, datagram.size());
+    if (datagram.size() > flow.max_payload) return drop_sent(flow, DropReason::kOversize);
+    if (!flow.path_limit.fragments) return drop_sent(flow, DropReason::kPathMtu);
+    send_in_fragments(flow, datagram);
+  });
+}
+
+void Uplink::send_in_fragments(Flow& flow, std::span<const uint8_t> datagram) {
+  flush();
+  const uint32_t seq = flow.take_sequence(datagram.size());
+  count(flow.counters.sent_datagrams);
+  count(flow.counters.sent_bytes, datagram.size());
+  count(flow.counters.sent_batches);
+  count(context_.counters.engine().fragmented);
+  const Written written = context_.write_payload(flow, seq, flow.push ? kAck | kPsh : kAck, datagram, true);
+  if (written.refused > 0) count(flow.counters.sent_drops, written.refused);
+}
+
+void Uplink::drop_sent(Flow& flow, DropReason reason, size_t datagrams) {
+  context_.counters.drop(reason, datagrams);
+  count(flow.counters.sent_drops, datagrams);
+}
+
+// Once; JavaScript asks for it again.
+void Uplink::say_large(Flow& flow, size_t datagram_size) {
+  PathLimit limit = flow.path_limit;
+  limit.watched = UINT32_MAX;
+  flow.set_path_limit(limit);
+  EventRecord record = context_.record_of(EventType::kLargeSent, flow.id, flow.generation, flow.tuple);
+  record.seq = static_cast<uint32_t>(datagram_size);
+  context_.emit_control(record);
 }
 
 void Uplink::flush() {

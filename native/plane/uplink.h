@@ -28,6 +28,11 @@ class Uplink {
   Application* application_of(UdpPort& port, size_t message);
   Application* admit(UdpPort& port, const Tuple& tuple);
   [[nodiscard]] uint32_t free_application_id();
+  // Datagrams some of which are larger than usual_size.
+  void send_large(Flow& flow, std::span<const uint8_t> bytes, size_t segment_size);
+  void send_in_fragments(Flow& flow, std::span<const uint8_t> datagram);
+  void drop_sent(Flow& flow, DropReason reason, size_t datagrams = 1);
+  void say_large(Flow& flow, size_t datagram_size);
   void queue(Application& application, std::span<const uint8_t> bytes, size_t segment_size);
 
   WorkerContext& context_;

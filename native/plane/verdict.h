@@ -11,6 +11,7 @@ namespace guise {
 
 enum class Verdict : uint8_t {
   kDeliver,      // datagrams inside the window
+  kLate,         // datagrams that others have overtaken, or a note
   kNothing,      // an ACK that asks for nothing
   kChallenge,    // answer with an ACK: a keepalive wants one, and an honest peer then proves itself with exact numbers
   kReset,        // the peer has reset the connection
@@ -64,8 +65,8 @@ inline Verdict judge(const SegmentView& segment, const FlowNumbers& numbers, con
     return (near || again) && believed ? Verdict::kFinished : Verdict::kChallenge;
   }
   if (size == 0) return offset < 0 ? Verdict::kChallenge : Verdict::kNothing;
-  return in_window || (offset < 0 && offset >= -static_cast<int32_t>(windows.late)) ? Verdict::kDeliver
-                                                                                    : Verdict::kOutOfWindow;
+  if (in_window) return Verdict::kDeliver;
+  return offset < 0 && offset >= -static_cast<int32_t>(windows.late) ? Verdict::kLate : Verdict::kOutOfWindow;
 }
 
 }  // namespace guise

@@ -314,4 +314,13 @@ void Worker::send_datagrams(Flow& flow, const std::vector<Datagram>& datagrams) 
   uplink_.flush();
 }
 
+// Behind what the peer has acknowledged: it may not take it for something new, whatever else is under way.
+void Worker::send_note(Flow& flow, const Note& note, size_t size, size_t span, bool fragment) {
+  std::vector<uint8_t> payload(size);
+  write_note(payload.data(), note, context_.next_nonce());
+  const uint32_t seq = flow.numbers().peer_ack - static_cast<uint32_t>(span);
+  flow.note_sequence.store(seq, std::memory_order_relaxed);
+  context_.write_payload(flow, seq, kAck, payload, fragment);
+}
+
 }  // namespace guise

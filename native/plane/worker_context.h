@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "host/local_addresses.h"
+#include "io/clock.h"
 #include "io/packet_device.h"
 #include "plane/application_ids.h"
 #include "plane/counters.h"
@@ -15,6 +16,8 @@
 #include "plane/policy.h"
 #include "plane/syn_cookie.h"
 #include "plane/tuple_table.h"
+#include "wire/icmp.h"
+#include "wire/note.h"
 
 namespace guise {
 
@@ -78,6 +81,23 @@ struct WorkerContext {
     count_write(written);
   }
 
+  // Of a note: each another, and none that looks like the last.
+  [[nodiscard]] uint64_t next_nonce() { return (last_nonce_ += 0x9e3779b97f4a7c15) ^ engine.hash_key; }
+
+  // A segment of a flow with payload; `fragment`: in packets of what its path carries.
+  Written write_payload(Flow& flow, uint32_t seq, uint8_t flags, std::span<const uint8_t> payload,
+                        bool fragment) const {
+    const Way way = flow.way();
+    PacketDevice& device = device_of(flow);
+    const uint32_t ack = flow.acknowledge();
+    const Written written = fragment ? device.write_fragments(way, flow.header, seq, ack, flags, payload,
+                                                              flow.header.size() + flow.path_limit.payload)
+                                     : device.write_segment(way, flow.header, seq, ack, flags, {}, payload);
+    if (written.way_lost) flow.forget_way(way);
+    count_write(written);
+    return written;
+  }
+
   void count_write(const Written& written) const {
     count(counters.engine().device_writes, written.writes);
     if (written.fell_back) count(counters.engine().segmentation_fallbacks);
@@ -103,6 +123,28 @@ struct WorkerContext {
     return true;
   }
 
+  // … of an error about a segment of `flow`, or of none that is known. It is lost when the buffer is full.
+  void emit_icmp(const Flow* flow, const IcmpError& error) {
+    EventRecord record =
+        record_of(EventType::kIcmpError, flow ? flow->id : 0, flow ? flow->generation : 0, error.tuple);
+    record.flags = static_cast<uint8_t>(error.kind);
+    record.seq = error.seq;
+    record.ack = error.mtu;
+    uint8_t payload[1 + sizeof error.from.bytes] = {error.code};
+    std::memcpy(payload + 1, error.from.bytes.data(), sizeof error.from.bytes);
+    bool first = false;
+    if (events->push(record, {}, payload, first) && first) engine.wake.call(engine.wake.argument);
+  }
+
+  // … of an answer to a note; lost when the buffer is full, as it may be on the way.
+  void emit_answer(const Flow& flow, const Note& note) {
+    EventRecord record = record_of(EventType::kAnswer, flow.id, flow.generation, flow.tuple);
+    record.seq = note.token;
+    record.ack = note.size;
+    bool first = false;
+    if (events->push(record, {}, {}, first) && first) engine.wake.call(engine.wake.argument);
+  }
+
   // Tells JavaScript of what it must hear of.
   void emit_control(const EventRecord& record) {
     bool first = false;
@@ -122,6 +164,9 @@ struct WorkerContext {
     record.set_tuple(tuple);
     return record;
   }
+
+ private:
+  uint64_t last_nonce_ = coarse_milliseconds();
 };
 
 }  // namespace guise

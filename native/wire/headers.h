@@ -39,4 +39,13 @@ inline constexpr size_t kHeader = 20;  // without options
 
 inline constexpr uint8_t kProtocolTcp = 6;
 
+// RFC 792, RFC 1191 §4; RFC 4443 §2.1, §3. Both have type, code and checksum in front, and quote behind 8 bytes.
+namespace icmp {
+inline constexpr size_t kType = 0, kCode = 1, kMtu4 = 6, kMtu6 = 4;
+inline constexpr size_t kHeader = 8;
+inline constexpr uint8_t kProtocol4 = 1, kProtocol6 = 58;
+inline constexpr uint8_t kUnreachable4 = 3, kUnreachable6 = 1, kTooBig6 = 2;
+inline constexpr uint8_t kFragmentationNeeded = 4;  // a code of kUnreachable4
+}  // namespace icmp
+
 }  // namespace guise

@@ -7,7 +7,13 @@
 #include <cstdint>
 #include <span>
 
+#include "wire/bytes.h"
+
 namespace guise {
+
+namespace tcp_option {
+inline constexpr uint8_t kEnd = 0, kNoOperation = 1, kMss = 2, kWindowScale = 3, kSackPermitted = 4;
+}  // namespace tcp_option
 
 struct SynOptions {
   bool scaled = false;  // windows behind the handshake are scaled, if the answer has the option too
@@ -19,7 +25,7 @@ struct SynOptions {
 // Linux and its connection tracker read so too (net/ipv4/tcp_input.c, tcp_parse_options; tcp_options in
 // net/netfilter/nf_conntrack_proto_tcp.c). Of several MSS options the least counts: it holds for any reader.
 [[nodiscard]] inline SynOptions parse_syn_options(std::span<const uint8_t> options) {
-  constexpr uint8_t kEnd = 0, kNoOperation = 1, kMss = 2, kWindowScale = 3, kSackPermitted = 4;
+  using namespace tcp_option;
   SynOptions found;
   for (size_t at = 0; at < options.size() && options[at] != kEnd;) {
     const uint8_t kind = options[at];
@@ -32,12 +38,18 @@ struct SynOptions {
     if (kind == kWindowScale && length == 3) found.scaled = true;
     if (kind == kSackPermitted && length == 2) found.sack_permitted = true;
     if (kind == kMss && length == 4) {
-      const auto mss = static_cast<uint16_t>(options[at + 2] << 8 | options[at + 3]);
+      const auto mss = read16(&options[at + 2]);
       if (mss != 0) found.mss = found.mss == 0 ? mss : std::min(found.mss, mss);
     }
     at += length;
   }
   return found;
+}
+
+// Lowers the MSS that stands in front of a SYN's options.
+inline void limit_mss(std::span<uint8_t> options, size_t most) {
+  if (options.size() < 4 || options[0] != tcp_option::kMss) return;
+  if (read16(&options[2]) > most) write16(&options[2], static_cast<uint16_t>(most));
 }
 
 }  // namespace guise

@@ -5,6 +5,7 @@
 import type { Engine } from '../native/engine.js';
 import type { Segment } from '../native/types.js';
 import { ACK, RST } from '../wire/flags.js';
+import type { Profile } from '../wire/profile.js';
 import type { TupleBytes } from '../wire/tuple.js';
 import type { PeerSyn } from '../wire/syn_options.js';
 import type { Backlog } from './backlog.js';
@@ -17,7 +18,7 @@ export interface AcceptorOptions {
   readonly ends: LocalEnds;
   /** Connections that one remote address may have opened. */
   readonly maxFlowsPerSource: number;
-  readonly maxPayload: (family: 4 | 6) => number;
+  readonly maxPayload: (family: 4 | 6, profile: Profile) => number;
   /** Makes the Socket. */
   readonly adopt: (init: FlowInit) => Socket;
 }
@@ -93,7 +94,7 @@ export class Acceptor {
     const source = sourceOf(key);
     const before = this.#sources.get(source) ?? 0;
     if (before >= maxFlowsPerSource) return 'sourceFull';
-    const maxPayload = this.#options.maxPayload(isMapped(tuple) ? 4 : 6);
+    const maxPayload = this.#options.maxPayload(isMapped(tuple) ? 4 : 6, profile);
     const receiveNext = endOf(segment);
     const id = engine.openFlow(tuple, {
       worker,

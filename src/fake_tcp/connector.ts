@@ -11,13 +11,16 @@ import { ActiveOpen, type OpenOutcome, type OpenStep } from './active_open.js';
 import type { ConnectSettings } from './options.js';
 import { PHANTUN_ISN, type Profile } from '../wire/profile.js';
 import type { FlowInit } from './flow.js';
+import { headersOf } from './path_mtu.js';
 import type { Socket } from './socket.js';
 import type { LocalEnds } from './local_ends.js';
 
 export interface ConnectorOptions {
   readonly engine: Engine;
   readonly ends: LocalEnds;
-  readonly maxPayload: (family: 4 | 6) => number;
+  readonly maxPayload: (family: 4 | 6, profile: Profile) => number;
+  /** Bytes of the largest IP packet. */
+  readonly mtu: number;
   /** Whether a socket has the tuple of this key. */
   readonly isTaken: (key: string) => boolean;
   /** Makes the Socket, whose peer has to show signs of life. */
@@ -103,7 +106,7 @@ export class Connector {
     const open = new ActiveOpen({
       profile,
       iss: phantun ? PHANTUN_ISN : randomInt(2 ** 32),
-      mss: this.#options.maxPayload(familyOf(remote.address)),
+      mss: this.#mss(remote),
       limit: timeout,
       expected: phantun ? phantunIsn : undefined,
     });
@@ -130,7 +133,7 @@ export class Connector {
     { sendNext, receiveNext, profile, options }: Extract<OpenOutcome, { type: 'established' }>,
     { worker, way, release }: { worker: number; way: bigint; release: () => void },
   ): Socket {
-    const maxPayload = this.#options.maxPayload(familyOf(remote.address));
+    const maxPayload = this.#options.maxPayload(familyOf(remote.address), profile);
     const id = this.#options.engine.openFlow(tuple, {
       worker,
       sendNext,
@@ -190,6 +193,12 @@ export class Connector {
       this.#opening.set(key, { receive, abort: end });
       take(open.start());
     });
+  }
+
+  /** Bytes of the largest segment that can come back, as far as this host knows. */
+  #mss(remote: Endpoint): number {
+    const { mtu, ends } = this.#options;
+    return Math.min(mtu, ends.routeMtu(remote) ?? mtu) - headersOf(familyOf(remote.address));
   }
 
   #isClosed(): boolean {

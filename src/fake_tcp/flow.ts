@@ -3,9 +3,10 @@
  * Socket that a user has of it. The stack and the Socket both talk to this; the Socket shows what is public.
  */
 import type { EventEmitter } from 'node:events';
+import { isIPv4 } from 'node:net';
 import { guiseError, systemError } from '../errors.js';
 import type { Engine } from '../native/engine.js';
-import type { FlowCounters, Segment, UdpApplication } from '../native/types.js';
+import type { FlowCounters, IcmpError, Segment, UdpApplication } from '../native/types.js';
 import { CONNECTION } from '../policy.js';
 import type { Endpoint } from '../wire/endpoint.js';
 import { ACK, FIN, RST } from '../wire/flags.js';
@@ -17,6 +18,7 @@ import { Connection, type ConnectionStep } from './connection.js';
 import { emit } from './emit.js';
 import { Inbox } from './inbox.js';
 import type { LivenessOptions } from './liveness.js';
+import { PathMtu, type PathLimitReason, type PathStep } from './path_mtu.js';
 
 /**
  * What a {@link Socket} emits.
@@ -35,8 +37,38 @@ export interface SocketEvents {
   message: [datagram: Uint8Array];
   /** ECONNRESET when the peer resets, ETIMEDOUT when it is silent, EADDRNOTAVAIL when the host has lost the address. */
   error: [error: Error];
+  /** The largest packet that the path carries is another one now, or whether larger datagrams arrive is. */
+  path: [path: SocketPath];
   /** Once and last. */
   close: [];
+}
+
+/**
+ * What the path of a connection carries, as far as it is known.
+ *
+ * @example
+ * ```ts
+ * import type { Socket, SocketPath } from 'guise';
+ *
+ * declare const socket: Socket;
+ * const { mtu, datagram, fragments }: SocketPath = socket.path;
+ * console.log(`packets of ${mtu} bytes: larger datagrams than ${datagram} bytes ${fragments ? 'are cut' : 'are lost'}`);
+ * ```
+ */
+export interface SocketPath {
+  /** Bytes of the largest IP packet that is sent. */
+  readonly mtu: number;
+  /** Bytes of the largest datagram that leaves in one packet. */
+  readonly datagram: number;
+  /** Larger datagrams leave in fragments (IPv4 only); else they are dropped and counted (`pathMtu`). */
+  readonly fragments: boolean;
+  /**
+   * What holds it down: this side's `mtu`, the host's `route`, the `peer`'s SYN or who has changed it on the way, a
+   * `router` that said so by ICMP, or that larger probes did not arrive (`probe`).
+   */
+  readonly reason: PathLimitReason;
+  /** The router's address, where it is one. */
+  readonly router?: string;
 }
 
 /** What the flows of a stack share. */
@@ -44,6 +76,10 @@ export interface FlowHost {
   readonly engine: Engine;
   /** RSTs do not end established connections: for networks that inject them. */
   readonly ignoreRst: boolean;
+  /** Bytes of the largest IP packet of each connection. */
+  readonly mtu: number;
+  /** … that the host's routes carry to a remote address, where that is known. */
+  routeMtu(remote: Endpoint): number | undefined;
   /** Applications that are not gone, and the flow that carries each. */
   readonly applications: Map<UdpApplication, Flow | undefined>;
   /** Called once when the data plane's flow has been forgotten. */
@@ -98,8 +134,13 @@ export class Flow {
   #lastCounters: FlowCounters | undefined;
   #activity = 0;
   #activeAt = 0;
+  readonly #peerMss: number | undefined;
+  /** Most flows never need it: it comes when there is something to find out. */
+  #path: PathMtu | undefined;
+  #pathTimer: NodeJS.Timeout | undefined;
 
-  constructor(host: FlowHost, { id, worker, key, profile, maxPayload, early, accepted, release }: FlowInit) {
+  constructor(host: FlowHost, init: FlowInit) {
+    const { id, worker, key, profile, maxPayload, early, accepted, release } = init;
     this.#host = host;
     this.#release = release;
     this.#worker = worker;
@@ -110,6 +151,10 @@ export class Flow {
     this.maxPayload = maxPayload;
     this.#early = early;
     this.#connection = new Connection({ profile, ignoreRst: host.ignoreRst });
+    this.#peerMss = init.peerMss;
+    const path = this.#newPath();
+    host.engine.setPathLimit(id, path);
+    if (path.reason !== 'own') this.#path = path;
   }
 
   /** Whose listeners hear of it: the Socket, before anything happens. */
@@ -128,6 +173,11 @@ export class Flow {
   /** It has ended, in order or not. */
   get ended(): boolean {
     return this.#ended;
+  }
+
+  get path(): SocketPath {
+    const { size, payload, fragments, reason, router } = this.#path ?? this.#newPath();
+    return { mtu: size, datagram: payload, fragments, reason, ...(router === undefined ? {} : { router }) };
   }
 
   get counters(): FlowCounters {
@@ -230,6 +280,26 @@ export class Flow {
     else this.#apply(this.#connection.finished(), (seq + payload.length + 1) >>> 0);
   }
 
+  /** A datagram has left that the path may not carry. */
+  sentLarge(size: number, now: number): void {
+    this.#onPath((path) => {
+      const route = this.#host.routeMtu(this.remote);
+      if (route !== undefined) path.routeIs(route);
+      return path.sent(size, now);
+    });
+  }
+
+  /** The peer has had a probe. */
+  answered(token: number, payload: number, now: number): void {
+    this.#onPath((path) => path.answer(token, payload, now));
+  }
+
+  /** Somebody on the path has not passed on a segment that is under way. */
+  icmpError({ kind, mtu, from }: IcmpError, now: number): void {
+    if (kind !== 'tooBig') return;
+    this.#onPath((path) => path.tooBig(mtu, from, now));
+  }
+
   /** The host has lost this side's address. */
   loseAddress(): void {
     this.#apply(this.#connection.addressLost());
@@ -315,6 +385,7 @@ export class Flow {
 
   #end(why: NonNullable<ConnectionStep['ended']>): void {
     this.#ended = true;
+    clearTimeout(this.#pathTimer);
     if (why !== 'closed') this.#error = systemError(why, 'read', this.remote);
     // What came before the peer's FIN is to be had after it.
     else if (this.#isHeld) this.read();
@@ -337,6 +408,34 @@ export class Flow {
       emit(this.#emitter, 'error', this.#error);
     }
     emit(this.#emitter, 'close');
+  }
+
+  #newPath(): PathMtu {
+    return new PathMtu({
+      family: isIPv4(this.remote.address) ? 4 : 6,
+      most: this.#host.mtu,
+      route: this.#host.routeMtu(this.remote),
+      peerMss: this.#peerMss,
+      probes: this.profile === 'guise',
+    });
+  }
+
+  /** Does what the path wants when something is known of it; tells the data plane, and the listeners, what is new. */
+  #onPath(happens: (path: PathMtu) => PathStep): void {
+    if (this.#ended) return;
+    const path = (this.#path ??= this.#newPath());
+    const before = { payload: path.payload, fragments: path.fragments, watched: path.watched };
+    const { probes = [], wait } = happens(path);
+    const isOther = path.payload !== before.payload || path.fragments !== before.fragments;
+    const { engine } = this.#host;
+    if (isOther || path.watched !== before.watched) engine.setPathLimit(this.id, path);
+    for (const probe of probes) engine.sendProbe(this.id, probe);
+    if (wait !== undefined) {
+      clearTimeout(this.#pathTimer);
+      const onTime = (): void => this.#onPath((each) => each.timeout(performance.now()));
+      this.#pathTimer = setTimeout(onTime, wait).unref();
+    }
+    if (isOther) emit(this.#emitter, 'path', this.path);
   }
 
   #sendControl(what: NonNullable<ConnectionStep['send']>, receiveNext?: number): void {

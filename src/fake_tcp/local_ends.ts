@@ -22,6 +22,8 @@ export interface LocalEnds {
   listen(local: Endpoint): LocalEnd;
   /** Keeps what was listened on for a connection that was accepted there, also when nobody listens any more. */
   keep(listened: Endpoint): LocalEnd;
+  /** Bytes of the largest packet that the host's routes carry to `remote`; undefined where they do not matter. */
+  routeMtu(remote: Endpoint): number | undefined;
   /** The host's addresses have changed, and its routes with them, maybe. */
   follow(): void;
   /** Whether connections from this address have lost it. */
@@ -33,9 +35,12 @@ export interface LocalEnds {
 /** Addresses that only the stack has: behind a TUN or a descriptor, all ports are its own. */
 export class OwnEnds implements LocalEnds {
   readonly #addresses: readonly string[];
+  readonly #routes: Pick<Engine, 'route'> | undefined;
 
-  constructor(addresses: readonly string[]) {
+  /** @param routes of the host, where it forwards what comes from these addresses */
+  constructor(addresses: readonly string[], routes?: Pick<Engine, 'route'>) {
     this.#addresses = addresses;
+    this.#routes = routes;
   }
 
   open(remote: Endpoint, isTaken: (local: Endpoint) => boolean): LocalEnd {
@@ -56,6 +61,10 @@ export class OwnEnds implements LocalEnds {
 
   keep(listened: Endpoint): LocalEnd {
     return end(listened);
+  }
+
+  routeMtu(remote: Endpoint): number | undefined {
+    return this.#routes && mtuOf(this.#routes.route(remote));
   }
 
   follow(): void {}
@@ -80,23 +89,23 @@ interface Used<T> {
  * for us; what comes from elsewhere than our remotes, and to other ports than ours, is not even read.
  */
 export class HostEnds implements LocalEnds {
-  readonly #engine: Pick<Engine, 'pass' | 'sourceAddress' | 'lastSyscall'>;
+  readonly #engine: Pick<Engine, 'pass' | 'route' | 'lastSyscall'>;
   /** What is held for listeners, and for what was accepted there; both by `formatEndpoint`. */
   readonly #listened = new Map<string, Used<{ readonly local: Endpoint; readonly held: HeldPort }>>();
   readonly #remotes = new Map<string, Used<Endpoint>>();
 
-  constructor(engine: Pick<Engine, 'pass' | 'sourceAddress' | 'lastSyscall'>) {
+  constructor(engine: Pick<Engine, 'pass' | 'route' | 'lastSyscall'>) {
     this.#engine = engine;
   }
 
   open(remote: Endpoint): LocalEnd {
-    const address = this.#engine.sourceAddress(remote);
-    if (typeof address === 'number') throw systemError(address, 'connect', remote);
+    const route = this.#engine.route(remote);
+    if (typeof route === 'number') throw systemError(route, 'connect', remote);
     const held = holdPort({ address: isIPv4(remote.address) ? '0.0.0.0' : '::', port: 0 });
     if ('errno' in held) throw systemError(held.errno, held.syscall, remote);
     const name = formatEndpoint(remote);
     this.#useWith(held, this.#remotes, name, remote);
-    return end({ address, port: held.port }, () => {
+    return end({ address: route.source, port: held.port }, () => {
       held.release();
       this.#letGo(this.#remotes, name);
     });
@@ -114,9 +123,13 @@ export class HostEnds implements LocalEnds {
     return this.#share(listened, this.#listened.get(formatEndpoint(listened))!.what.held);
   }
 
+  routeMtu(remote: Endpoint): number | undefined {
+    return mtuOf(this.#engine.route(remote));
+  }
+
   /** What leaves by routes, as probes do, must not be led into a tunnel that has come up over a connection. */
   follow(): void {
-    for (const { what } of this.#remotes.values()) this.#engine.sourceAddress(what);
+    for (const { what } of this.#remotes.values()) this.#engine.route(what);
   }
 
   isLost(address: string): boolean {
@@ -173,6 +186,11 @@ export class HostEnds implements LocalEnds {
     const error = this.#engine.pass([...ports], remotes);
     if (error < 0 && error !== -constants.errno.EBADF) throw systemError(error, this.#engine.lastSyscall);
   }
+}
+
+/** Of a route; undefined where there is none now. */
+function mtuOf(route: ReturnType<Engine['route']>): number | undefined {
+  return typeof route === 'number' ? undefined : route.mtu;
 }
 
 function end(local: Endpoint, release: () => void = () => {}): LocalEnd {

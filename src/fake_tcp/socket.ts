@@ -4,7 +4,7 @@ import type { Endpoint } from '../wire/endpoint.js';
 import type { Profile } from '../wire/profile.js';
 import { checkBytes, checkEndpoint } from './arguments.js';
 import type { FlowCounters } from './counters.js';
-import { Flow, type SocketEvents } from './flow.js';
+import { Flow, type SocketEvents, type SocketPath } from './flow.js';
 import { checkApplication, type UdpApplication } from './udp_listener.js';
 
 /** Makes the Socket of a flow. */
@@ -18,7 +18,7 @@ export let createSocket: (flow: Flow) => Socket;
  * nothing is lost between two tasks; 1 MiB is held before that, 4 MiB for a reader in JavaScript. Each datagram is taken
  * once: by the listeners of `'message'`, while there are none by the iterator that has asked first.
  *
- * Events: `'message'`, `'error'` and `'close'`, see {@link SocketEvents}. As of any EventEmitter, an `'error'` that
+ * Events: `'message'`, `'path'`, `'error'` and `'close'`, see {@link SocketEvents}. As of any EventEmitter, an `'error'` that
  * nobody listens to is thrown, unless somebody iterates, who gets it.
  *
  * @example
@@ -51,9 +51,14 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
     return this.#flow.profile;
   }
 
-  /** Bytes of the largest datagram. */
+  /** Bytes of the largest datagram, in one packet or in fragments: see {@link path}. */
   get maxPayload(): number {
     return this.#flow.maxPayload;
+  }
+
+  /** What the path carries, as far as it is known now. It changes: `'path'` says so. */
+  get path(): SocketPath {
+    return this.#flow.path;
   }
 
   /** The stack's address of this connection. */

@@ -6,7 +6,7 @@ import { CONNECTION, DATA_PLANE, LIVENESS } from '../policy.js';
 import { normalAddress, overlap } from '../wire/address.js';
 import type { Endpoint } from '../wire/endpoint.js';
 import { ACK, RST, SYN } from '../wire/flags.js';
-import { synOptions } from '../wire/profile.js';
+import { synOptions, type Profile } from '../wire/profile.js';
 import type { PeerSyn } from '../wire/syn_options.js';
 import { localEnd } from '../wire/tuple.js';
 import { Acceptor } from './acceptor.js';
@@ -23,10 +23,14 @@ import { createListener, type Listener } from './listener.js';
 import { checkConnectOptions, checkStackOptions, type ConnectOptions, type StackOptions } from './options.js';
 import type { StackSettings } from './options.js';
 import { RateLimit } from './rate_limit.js';
+import { headersOf } from './path_mtu.js';
 import { createSocket, type Socket } from './socket.js';
 import { TimingWheel } from './timing_wheel.js';
 import { createUdpListener, type UdpListener } from './udp_listener.js';
 import { UdpPort } from './udp_port.js';
+
+/** IPv4's total length has 16 bits (RFC 791). */
+const LARGEST_PACKET = 65_535;
 
 /**
  * What a {@link Stack} emits.
@@ -114,21 +118,27 @@ export class Stack extends EventEmitter<StackEvents> {
         attached: (flow) => this.#acceptor.attached(flow),
         application: (application) => this.#onApplication(application),
         applicationGone: (flow) => this.#flows[flow]?.close(),
+        largeSent: (flow, size) => this.#flows[flow]?.sentLarge(size, performance.now()),
+        answer: (flow, token, size) => this.#flows[flow]?.answered(token, size, performance.now()),
+        icmpError: (error) => this.#flows[error.flow]?.icmpError(error, performance.now()),
         addresses: () => this.#onAddresses(),
         deviceGone: () => this.#onDeviceGone(),
       },
     );
     const engine = this.#engine;
-    const maxPayload = (family: 4 | 6): number => this.#maxPayload(family);
+    const maxPayload = (family: 4 | 6, profile: Profile): number => this.#maxPayload(family, profile);
     const adopt = (init: FlowInit): Socket => this.#adopt(init);
-    const ends = 'packet' in device ? new HostEnds(engine) : new OwnEnds(addresses);
+    const ends =
+      'packet' in device ? new HostEnds(engine) : new OwnEnds(addresses, name === undefined ? undefined : engine);
     this.#ends = ends;
     this.#acceptor = new Acceptor({ engine, ends, maxPayload, maxFlowsPerSource, adopt });
     const isTaken = (key: string): boolean => this.#sockets.has(key);
-    this.#connector = new Connector({ engine, ends, maxPayload, isTaken, adopt });
+    this.#connector = new Connector({ engine, ends, maxPayload, mtu: settings.mtu, isTaken, adopt });
     this.#host = {
       engine,
       ignoreRst,
+      mtu: settings.mtu,
+      routeMtu: (remote) => ends.routeMtu(remote),
       applications: this.#applications,
       forget: (flow) => this.#forget(flow),
     };
@@ -142,6 +152,17 @@ export class Stack extends EventEmitter<StackEvents> {
   /** Whether the device takes super-segments, as far as known at the start. */
   get segmentation(): boolean {
     return this.#segmentation;
+  }
+
+  /**
+   * Bytes of the largest IP packet that leaves to `remote`, as far as this host knows before anybody was connected: its
+   * routes and interfaces, and the stack's `mtu`.
+   *
+   * @throws {GuiseError} ERR_GUISE_ARGUMENT
+   */
+  pathMtu(remote: Endpoint): number {
+    const { mtu } = this.#settings;
+    return Math.min(mtu, this.#ends.routeMtu(checkEndpoint('remote', remote)) ?? mtu);
   }
 
   /** Worker threads, one for each queue of the device. */
@@ -196,9 +217,9 @@ export class Stack extends EventEmitter<StackEvents> {
     const backlog = new Backlog({ local, onClose });
     this.#backlogs.add(backlog);
     this.#engine.listen(local, {
-      guise4: synOptions('guise', this.#maxPayload(4)),
-      guise6: synOptions('guise', this.#maxPayload(6)),
-      phantun: synOptions('phantun', this.#maxPayload(4)),
+      guise4: synOptions('guise', this.#settings.mtu - headersOf(4)),
+      guise6: synOptions('guise', this.#settings.mtu - headersOf(6)),
+      phantun: synOptions('phantun', this.#settings.mtu - headersOf(4)),
     });
     return createListener(backlog);
   }
@@ -253,9 +274,11 @@ export class Stack extends EventEmitter<StackEvents> {
     if (this.#closing) throw guiseError('ERR_GUISE_CLOSED', { what: 'stack' });
   }
 
-  /** IP header and TCP header without options go off. */
-  #maxPayload(family: 4 | 6): number {
-    return this.#settings.mtu - (family === 4 ? 20 : 40) - 20;
+  /** Bytes of the largest datagram, which may leave in fragments. phantun reads no larger packets than 1500 bytes. */
+  #maxPayload(family: 4 | 6, profile: Profile): number {
+    const { mtu } = this.#settings;
+    const largest = family === 6 ? mtu : profile === 'phantun' ? Math.max(mtu, CONNECTION.mtu) : LARGEST_PACKET;
+    return largest - headersOf(family);
   }
 
   #onSegment(segment: Segment): void {

@@ -32,6 +32,9 @@ export const EVENT_TYPES = [
   'flowEnd',
   'applicationGone',
   'addresses',
+  'largeSent',
+  'answer',
+  'icmpError',
 ] as const;
 export const OPENING_DETAIL = ['phantun', 'scaled', 'mssShift'] as const;
 export const ENGINE_COUNTERS = [
@@ -42,6 +45,7 @@ export const ENGINE_COUNTERS = [
   'synsAnswered',
   'challenges',
   'waitingBytes',
+  'fragmented',
 ] as const;
 export const FLOW_COUNTERS = [
   'receivedDatagrams',
@@ -89,7 +93,7 @@ export interface NativeEngine {
   closeUdp(listener: number): number;
   readFlow(flow: number): number;
   pass(ports: readonly number[], remotes: readonly (readonly [address: Uint8Array, port: number])[]): number;
-  sourceAddress(address: Uint8Array, port: number): Uint8Array | number;
+  route(address: Uint8Array, port: number): { readonly source: Uint8Array; readonly mtu: number } | number;
   listen(port: number, guise4: Uint8Array, guise6: Uint8Array, phantun: Uint8Array, address: Uint8Array): number;
   unlisten(port: number, address: Uint8Array): number;
   countDrop(reason: number): number;
@@ -109,6 +113,8 @@ export interface NativeEngine {
     options: Uint8Array,
   ): number;
   sendControl(flow: number, flags: number, receiveNext: number | undefined): number;
+  setPathLimit(flow: number, payload: number, fragments: boolean, watched: number | undefined): number;
+  sendProbe(flow: number, token: number, size: number, span: number, fragment: boolean): number;
   sendDatagrams(flow: number, datagrams: readonly Uint8Array[]): number;
   close(): void;
   readonly lastSyscall: string;

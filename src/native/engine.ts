@@ -11,7 +11,9 @@ import { addon, type ENGINE_COUNTERS, type FLOW_COUNTERS, type NativeEngine } fr
 import {
   readApplication,
   readDetail,
+  readIcmpError,
   readId,
+  readNumbers,
   readPayload,
   readSegment,
   readSize,
@@ -25,6 +27,8 @@ import type {
   FlowCounters,
   FlowNumbers,
   FlowOptions,
+  PathLimit,
+  PathProbe,
   SynAckOptions,
 } from './types.js';
 
@@ -32,7 +36,15 @@ const { eventTypes: EVENT, engineCounters: ENGINE, flowCounters: FLOW, dropReaso
 /** Not known: the host's routes say. */
 export const NO_WAY = 0n;
 /** Events of a flow; the others are of none. */
-const OF_FLOW: readonly number[] = [EVENT.flowEnd, EVENT.datagram, EVENT.attached, EVENT.applicationGone];
+const OF_FLOW: readonly number[] = [
+  EVENT.flowEnd,
+  EVENT.datagram,
+  EVENT.attached,
+  EVENT.applicationGone,
+  EVENT.largeSent,
+  EVENT.answer,
+  EVENT.icmpError,
+];
 
 export class Engine {
   readonly workers: number;
@@ -100,10 +112,13 @@ export class Engine {
     );
   }
 
-  /** The host's address that a connection to `remote` would have, by its routes; or -errno. */
-  sourceAddress(remote: Endpoint): string | number {
-    const found = this.#native.sourceAddress(encodeAddress(remote.address), remote.port);
-    return typeof found === 'number' ? found : decodeAddress(found);
+  /**
+   * How the host's routes lead to `remote`: the address that a connection would have, and the bytes of the largest
+   * packet that they carry; or -errno.
+   */
+  route(remote: Endpoint): { readonly source: string; readonly mtu: number } | number {
+    const found = this.#native.route(encodeAddress(remote.address), remote.port);
+    return typeof found === 'number' ? found : { source: decodeAddress(found.source), mtu: found.mtu };
   }
 
   /** Answers SYNs to a TCP port of an address, or of all (`::`, of IPv4 `0.0.0.0`); connections come as `opening`. */
@@ -169,6 +184,22 @@ export class Engine {
     this.#native.sendControl(flow, flags, receiveNext);
   }
 
+  setPathLimit(flow: number, { payload, fragments, watched }: PathLimit): void {
+    this.#native.setPathLimit(flow, payload, fragments, watched);
+  }
+
+  /**
+   * Sends a segment that a guise answers and whose data nobody gets, with numbers that the peer has acknowledged.
+   *
+   * @param size bytes of its payload, 24 at least
+   * @param span how far before what is not acknowledged it begins, `size` at least: boxes that take segments from before
+   *   the connection for damage treat all probes of one span alike
+   * @param fragment it leaves as datagrams do that are larger than the path limit
+   */
+  sendProbe(flow: number, { token, size, span, fragment }: PathProbe): void {
+    this.#native.sendProbe(flow, token, size, span, fragment);
+  }
+
   /** Sends datagrams from JavaScript. They are copied. */
   sendDatagrams(flow: number, datagrams: readonly Uint8Array[]): void {
     this.#native.sendDatagrams(flow, datagrams);
@@ -189,6 +220,7 @@ export class Engine {
       synsAnswered: of('synsAnswered'),
       challenges: of('challenges'),
       waitingBytes: of('waitingBytes'),
+      fragmented: of('fragmented'),
     };
   }
 
@@ -274,7 +306,7 @@ export class Engine {
     const type = readType(view, at);
     const id = readId(view, at);
     // It waited until its flow had ended and another had got the id.
-    if (OF_FLOW.includes(type) && readDetail(view, at) !== this.#of(id, 'generation')) return;
+    if (id !== 0 && OF_FLOW.includes(type) && readDetail(view, at) !== this.#of(id, 'generation')) return;
     switch (type) {
       case EVENT.segment:
       case EVENT.flowEnd:
@@ -289,6 +321,14 @@ export class Engine {
         return this.#handlers.attached(id);
       case EVENT.applicationGone:
         return this.#handlers.applicationGone(id);
+      case EVENT.largeSent:
+        return this.#handlers.largeSent(id, readNumbers(view, at).seq);
+      case EVENT.answer: {
+        const { seq, ack } = readNumbers(view, at);
+        return this.#handlers.answer(id, seq, ack);
+      }
+      case EVENT.icmpError:
+        return this.#handlers.icmpError(readIcmpError(view, at));
       case EVENT.addresses:
         return this.#handlers.addresses();
       case EVENT.deviceGone:

@@ -2,7 +2,8 @@
 import { localEnd, remoteEnd, tupleKey, type TupleBytes } from '../wire/tuple.js';
 import type { PeerSyn } from '../wire/syn_options.js';
 import { addon } from './addon.js';
-import type { Segment, UdpApplication } from './types.js';
+import { decodeAddress } from '../wire/address.js';
+import type { IcmpError, Segment, UdpApplication } from './types.js';
 
 const { size: RECORD_SIZE, fields: AT } = addon.layout.eventRecord;
 const OPENING = addon.layout.openingDetail;
@@ -40,6 +41,28 @@ export function readSyn(view: DataView, at: number): PeerSyn {
     profile: detail & OPENING.phantun ? 'phantun' : 'guise',
     scaled: (detail & OPENING.scaled) !== 0,
     mss: mss === 0 ? undefined : mss,
+  };
+}
+
+/** The number and the acknowledgment in it, whatever they stand for. */
+export function readNumbers(view: DataView, at: number): { readonly seq: number; readonly ack: number } {
+  return { seq: view.getUint32(at + AT.seq, true), ack: view.getUint32(at + AT.ack, true) };
+}
+
+/** Kinds of errors, as native/wire/icmp.h numbers them. */
+const TOO_BIG = 1;
+
+export function readIcmpError(view: DataView, at: number): IcmpError {
+  const payload = readPayload(view, at);
+  const { seq, ack } = readNumbers(view, at);
+  return {
+    kind: view.getUint8(at + AT.flags) === TOO_BIG ? 'tooBig' : 'unreachable',
+    flow: readId(view, at),
+    key: tupleKey(readTuple(view, at)),
+    seq,
+    mtu: ack,
+    code: payload[0]!,
+    from: decodeAddress(payload.subarray(1)),
   };
 }
 

@@ -73,6 +73,41 @@ export interface Segment {
   readonly payload: Uint8Array;
 }
 
+/** An ICMP error that quotes a segment (RFC 792, RFC 4443). */
+export interface IcmpError {
+  readonly kind: 'tooBig' | 'unreachable';
+  /** The flow that the segment is of, 0 for none. */
+  readonly flow: number;
+  /** The tuple of the segment, as `tupleKey` makes it. */
+  readonly key: string;
+  /** The segment's number. */
+  readonly seq: number;
+  /** Of `unreachable`: why, in the words of the family that `from` is of (RFC 1812 §5.2.7.1, RFC 4443 §3.1). */
+  readonly code: number;
+  /** Of `tooBig`: bytes of the largest packet that fits; 0 where the router does not say. */
+  readonly mtu: number;
+  /** Who says it. */
+  readonly from: string;
+}
+
+/** How datagrams of a flow leave that are larger than what its path carries in one packet. */
+export interface PathLimit {
+  /** Bytes of the largest datagram that leaves in one packet, 8 at least. */
+  readonly payload: number;
+  /** Larger ones leave in fragments, which only IPv4 has; else they are dropped. */
+  readonly fragments: boolean;
+  /** `largeSent` tells of the next that is larger than this; undefined for none. */
+  readonly watched: number | undefined;
+}
+
+/** A probe, see `Engine.sendProbe`. */
+export interface PathProbe {
+  readonly token: number;
+  readonly size: number;
+  readonly span: number;
+  readonly fragment: boolean;
+}
+
 /** A UDP application that has sent its first datagram. */
 export interface UdpApplication {
   readonly id: number;
@@ -110,6 +145,12 @@ export interface EngineEvents {
   attached(flow: number): void;
   /** The application that a flow was spliced to is gone: what comes on the flow is dropped and counted from now on. */
   applicationGone(flow: number): void;
+  /** A datagram of `size` bytes left, larger than `PathLimit.watched`. Once, until that is set again. */
+  largeSent(flow: number, size: number): void;
+  /** The peer has had the probe of this token, `size` bytes of payload in one segment. */
+  answer(flow: number, token: number, size: number): void;
+  /** A router or a host has not passed on a segment of ours. Of a flow it quotes one that is under way. */
+  icmpError(error: IcmpError): void;
   /** The host has got addresses, or lost some. Where the device has addresses of its own it never comes. */
   addresses(): void;
   /** The device of a worker is gone: nothing can be sent or received through it any more. */
@@ -151,4 +192,6 @@ export interface EngineCounters {
   challenges: number;
   /** Bytes that wait now for a connection, or for a reader. */
   waitingBytes: number;
+  /** Datagrams that left in fragments, because they are larger than what the path carries. */
+  fragmented: number;
 }

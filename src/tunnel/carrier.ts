@@ -7,6 +7,7 @@ import type { UdpApplication } from '../native/types.js';
 import type { ConnectionLog } from '../observe/log.js';
 import { formatEndpoint } from '../wire/endpoint.js';
 import type { ClientOptions } from './options.js';
+import type { PathLog } from './path_log.js';
 import { NOT_STARTED, reconnect, type ReconnectAction, type ReconnectEvent, type ReconnectState } from './reconnect.js';
 import type { Remote } from './remote.js';
 import type { ConnectionSnapshot, Totals } from './snapshot.js';
@@ -18,6 +19,7 @@ export interface CarrierContext {
   readonly remote: Remote;
   readonly options: ClientOptions;
   readonly log: ConnectionLog;
+  readonly paths: PathLog;
   readonly totals: Totals;
   readonly clock: Clock;
 }
@@ -133,6 +135,7 @@ export class Carrier {
     const kind = socket.profile === 'phantun' ? ', to a phantun server' : '';
     this.#say('info', ` connected from port ${socket.localPort}${kind}${moved ? ', where the name leads now' : ''}`);
     if (moved) totals.countReconnect('moved');
+    this.#context.paths.follow(socket);
     socket.on('error', (error) => this.#onError(connection, error));
     socket.on('close', () => this.#onClose(connection, socket));
     try {

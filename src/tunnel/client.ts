@@ -7,6 +7,7 @@ import { NAMES } from '../policy.js';
 import { formatEndpoint } from '../wire/endpoint.js';
 import { Carrier } from './carrier.js';
 import type { ClientOptions } from './options.js';
+import { PathLog } from './path_log.js';
 import { Remote } from './remote.js';
 import { Totals } from './snapshot.js';
 import { Tunnel, type Plan, type Service, type Surroundings } from './tunnel.js';
@@ -22,7 +23,7 @@ export function createClient(options: ClientOptions, surroundings: Surroundings 
     const udp = stack.listenUdp(options.local);
     const carriers = new Set<Carrier>();
     const ended = new AbortController();
-    const context = { stack, udp, remote, options, log, totals, clock };
+    const context = { stack, udp, remote, options, log, paths: new PathLog(log), totals, clock };
     udp.on('application', (application) => {
       const carrier = new Carrier(context, application, () => carriers.delete(carrier));
       carriers.add(carrier);

@@ -8,6 +8,7 @@ import { ConnectionLog } from '../observe/log.js';
 import { formatEndpoint } from '../wire/endpoint.js';
 import { ofSocket } from './carrier.js';
 import type { ServerOptions } from './options.js';
+import { PathLog } from './path_log.js';
 import { Remote } from './remote.js';
 import { Totals } from './snapshot.js';
 import { Tunnel, type Plan, type Service, type Surroundings } from './tunnel.js';
@@ -23,9 +24,11 @@ export function createServer(options: ServerOptions, surroundings: Surroundings 
   const serve = (stack: Stack, backend: Remote): Service => {
     /** When each connection was opened. */
     const opened = new Map<Socket, number>();
+    const paths = new PathLog(log);
     const carry = async (socket: Socket): Promise<void> => {
       const peer = formatEndpoint({ address: socket.remoteAddress, port: socket.remotePort });
       opened.set(socket, clock.now());
+      paths.follow(socket);
       socket.on('error', (error) => log.say('warn', `${peer}: ${error.message}`));
       socket.on('close', () => {
         opened.delete(socket);

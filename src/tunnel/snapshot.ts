@@ -95,6 +95,7 @@ export class Totals {
       synsAnswered: before.synsAnswered + running.synsAnswered,
       challenges: before.challenges + running.challenges,
       waitingBytes: running.waitingBytes,
+      fragmented: before.fragmented + running.fragmented,
     };
   }
 }
@@ -121,6 +122,7 @@ const NO_COUNTERS: EngineCounters = {
   synsAnswered: 0,
   challenges: 0,
   waitingBytes: 0,
+  fragmented: 0,
 };
 
 function add(total: FlowCounters, more: FlowCounters): void {

@@ -3,6 +3,7 @@
  * nothing of its process, neither signals nor privileges, so that one process can have many.
  */
 import { EventEmitter } from 'node:events';
+import { isIPv4 } from 'node:net';
 import { SYSTEM_CLOCK, type Clock } from '../clock.js';
 import { guiseError, type GuiseError } from '../errors.js';
 import type { Stack } from '../fake_tcp/stack.js';
@@ -204,7 +205,7 @@ export class Tunnel extends EventEmitter<{ ready: [] }> {
     const opened = await this.#openStack({ role, options, device: this.device, ...plan });
     try {
       const service = plan.serve(opened.stack);
-      const lines = [...plan.title, ...opened.done, mtuLine(options.mtu, plan.family), offloadLine(opened.stack)];
+      const lines = [...plan.title, ...opened.done, mtuLine(opened.stack, role, plan), offloadLine(opened.stack)];
       for (const line of lines) options.log.info(line);
       this.#setUps++;
       return { opened, service };
@@ -258,8 +259,17 @@ function abortOf(signal: AbortSignal): Promise<undefined> {
   });
 }
 
-function mtuLine(mtu: number, family: 4 | 6 | undefined): string {
-  const advice = (which: 4 | 6): string => `MTU = ${wireGuardMtu(mtu, which)} over IPv${which}`;
+/** Addresses that only the default route leads to (RFC 5737, RFC 3849): where clients come from is not known yet. */
+const ELSEWHERE = { 4: { address: '192.0.2.1', port: 1 }, 6: { address: '2001:db8::1', port: 1 } } as const;
+
+function mtuLine(stack: Stack, role: Part['role'], plan: Plan): string {
+  const advice = (which: 4 | 6): string => {
+    const known =
+      role === 'client' ? plan.remoteAddresses().filter(({ address }) => isIPv4(address) === (which === 4)) : [];
+    const mtu = Math.min(...(known.length > 0 ? known : [ELSEWHERE[which]]).map((remote) => stack.pathMtu(remote)));
+    return `MTU = ${wireGuardMtu(mtu, which)} over IPv${which}`;
+  };
+  const { family } = plan;
   return `WireGuard on both ends: ${family ? advice(family) : `${advice(4)}, ${advice(6)}`}`;
 }
 

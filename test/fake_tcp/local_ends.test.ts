@@ -15,8 +15,8 @@ class FakeEngine {
     return this.answer;
   }
 
-  sourceAddress(): string {
-    return '127.0.0.1';
+  route(): { source: string; mtu: number } {
+    return { source: '127.0.0.1', mtu: 65_536 };
   }
 }
 

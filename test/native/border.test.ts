@@ -38,6 +38,9 @@ const HANDLERS = {
   attached: ignore,
   applicationGone: ignore,
   addresses: () => {},
+  largeSent: () => {},
+  answer: () => {},
+  icmpError: () => {},
   deviceGone: ignore,
 };
 
@@ -98,7 +101,7 @@ t.test('misuse of the border throws, with a code and a sentence', (t) => {
       ['way', (e) => e.openFlow(TUPLE, { ...FLOW, way: 1n << 64n })],
       ['port', (e) => e.pass([0], [])],
       ['a remote', (e) => e.pass([], [[ADDRESS]])],
-      ['address', (e) => e.sourceAddress(new Uint8Array(4), 1)],
+      ['address', (e) => e.route(new Uint8Array(4), 1)],
       ['maxPayload', (e) => e.openFlow(TUPLE, { ...FLOW, maxPayload: 65_536 })],
       ['tuple', (e) => e.openFlow(new Uint8Array(35), FLOW)],
       ['address', (e) => e.listenUdp(new Uint8Array(4), 1000)],
@@ -171,7 +174,7 @@ t.test('before it is opened and after it is closed every call answers EBADF', (t
       ['udpPort', () => engine.udpPort(1)],
       ['closeUdp', () => engine.closeUdp(1)],
       ['pass', () => engine.pass([1], [])],
-      ['sourceAddress', () => engine.sourceAddress(ADDRESS, 1)],
+      ['route', () => engine.route(ADDRESS, 1)],
       ['readFlow', () => engine.readFlow(1)],
       ['listen', () => engine.listen(1, NONE, NONE, NONE, ADDRESS)],
       ['unlisten', () => engine.unlisten(1, ADDRESS)],

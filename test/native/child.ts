@@ -23,6 +23,9 @@ const handlers = {
   attached: ignore,
   applicationGone: ignore,
   addresses: () => {},
+  largeSent: () => {},
+  answer: () => {},
+  icmpError: () => {},
   deviceGone: ignore,
 };
 const options = { virtioHeader: false, segmentation: false, offload: false, maxFlows: 1, ...DATA_PLANE };

@@ -686,29 +686,29 @@ void route_tests() {
     const TwoWays hosts;
     Side side(hosts.near);
     for (const int family : families()) {
-      Address source;
-      CHECK(side.device().source_address({address(family, 9, 2), kFarPort}, 0, source) == 0);
-      CHECK(source == address(family, 1, 1));
+      Route route;
+      CHECK(side.device().route_to({address(family, 9, 2), kFarPort}, 0, route) == 0);
+      CHECK(route.source == address(family, 1, 1));
     }
     hosts.route("del", 1);
     for (const int family : families()) {
-      Address source;
-      CHECK(side.device().source_address({address(family, 9, 2), kFarPort}, 0, source) == 0);
-      CHECK(source == address(family, 2, 1));
-      CHECK(side.device().source_address({address(family, 1, 2), kFarPort}, 0, source) == 0);
-      CHECK(source == address(family, 1, 1));
+      Route route;
+      CHECK(side.device().route_to({address(family, 9, 2), kFarPort}, 0, route) == 0);
+      CHECK(route.source == address(family, 2, 1));
+      CHECK(side.device().route_to({address(family, 1, 2), kFarPort}, 0, route) == 0);
+      CHECK(route.source == address(family, 1, 1));
     }
     hosts.route("del", 2);
     for (const int family : families()) {
-      Address source;
-      CHECK(side.device().source_address({address(family, 9, 2), kFarPort}, 0, source) == -ENETUNREACH);
+      Route route;
+      CHECK(side.device().route_to({address(family, 9, 2), kFarPort}, 0, route) == -ENETUNREACH);
       // Having failed, it can be asked again.
-      CHECK(side.device().source_address({address(family, 2, 2), kFarPort}, 0, source) == 0);
-      CHECK(source == address(family, 2, 1));
+      CHECK(side.device().route_to({address(family, 2, 2), kFarPort}, 0, route) == 0);
+      CHECK(route.source == address(family, 2, 1));
     }
     Side four(hosts.near, {}, Side::kOptions, {.ipv6 = false, .mark = 0, .interface = ""});
-    Address source;
-    CHECK(four.device().source_address({address(AF_INET6, 1, 2), kFarPort}, 0, source) == -EAFNOSUPPORT);
+    Route route;
+    CHECK(four.device().route_to({address(AF_INET6, 1, 2), kFarPort}, 0, route) == -EAFNOSUPPORT);
     CHECK(four.send({}, across(AF_INET6), 1).error == -EAFNOSUPPORT);
   });
 
@@ -732,9 +732,9 @@ void route_tests() {
         without_rights([&] {
           // Each time, not the first time only.
           for (int i = 0; i < 2; ++i) {
-            Address source;
-            CHECK(side.device().source_address({address(family, 9, 2), kFarPort}, 0, source) == 0);
-            CHECK(source == address(family, 2, 1));
+            Route route;
+            CHECK(side.device().route_to({address(family, 9, 2), kFarPort}, 0, route) == 0);
+            CHECK(route.source == address(family, 2, 1));
           }
         });
         CHECK(side.send({}, TwoWays::tuple(family), 1).error == 0);

@@ -390,7 +390,7 @@ void verdict_tests() {
     CHECK(verdict(kAck, 0, 0, true) == Verdict::kDeliver);
     CHECK(verdict(kAck | kPsh, kWindow - 1, kPeerAck - kLate, true) == Verdict::kDeliver);
     CHECK(verdict(kAck, kWindow, 0, true) == Verdict::kOutOfWindow);
-    CHECK(verdict(kAck, -kLate, 0, true) == Verdict::kDeliver);
+    CHECK(verdict(kAck, -kLate, 0, true) == Verdict::kLate);
     CHECK(verdict(kAck, -kLate - 1, 0, true) == Verdict::kOutOfWindow);
   });
 
@@ -421,7 +421,8 @@ void verdict_tests() {
     int delivered = 0, ended = 0;
     for (int i = 0; i < 100'000; ++i) {
       const auto seq = static_cast<uint32_t>(random_source()), ack = static_cast<uint32_t>(random_source());
-      delivered += judge(segment_of(kAck, seq, ack, data), numbers, windows) == Verdict::kDeliver;
+      const Verdict verdict = judge(segment_of(kAck, seq, ack, data), numbers, windows);
+      delivered += verdict == Verdict::kDeliver || verdict == Verdict::kLate;
       ended += judge(segment_of(kRst, seq, ack), numbers, windows) == Verdict::kReset;
       ended += judge(segment_of(kFin | kAck, seq, ack), numbers, windows) == Verdict::kFinished;
     }

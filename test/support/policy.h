@@ -15,6 +15,7 @@ inline guise::Policy test_policy() {
       .believed_strays = 8,
       .cookie_slot_seconds = 32,
       .strangers_per_second = 100,
+      .icmp_errors_per_second = 100,
       .full_batches_before_busy = 32,
       .syn_answers_when_busy = 16,
       .refused_syn_slots = 1 << 20,
