@@ -231,6 +231,11 @@ const SYSTEM: Readonly<Record<string, Readonly<Record<string, Entry>>>> = {
     ECONNRESET: { sentence: 'The peer has reset the connection' },
     ETIMEDOUT: { sentence: 'The peer does not answer any more' },
     EADDRNOTAVAIL: { sentence: 'The host has lost the address of this connection' },
+    EBADMSG: {
+      sentence:
+        'Something on the path cuts or joins TCP segments, as proxies and some network cards do, so that no datagram comes whole',
+      mend: 'choose another port or path, or switch off LRO on the network cards with `ethtool -K`',
+    },
     ENODEV: { sentence: 'The packet device is gone: somebody deleted the interface or closed its other end' },
   },
 };

@@ -195,6 +195,17 @@ export const PATH = {
   rest: 5000,
 } as const;
 
+/** Whether segments come as they left. */
+export const BOUNDARIES = {
+  /** Bytes of the small probes: what the largest header would leave of the smallest segment. */
+  small: 64,
+  /** Times that a peer is asked; a lost answer says nothing. */
+  tries: 3,
+  /** Milliseconds from one to the next; as long as nothing was heard of the peer, doubled each time. */
+  wait: 500,
+  longestWait: 32_000,
+} as const;
+
 /** Whether a peer lives. */
 export const LIVENESS = {
   /**
@@ -218,6 +229,8 @@ export const RECONNECT = {
   /** Milliseconds before a failed connection is tried again: doubled each time, half to one and a half of it. */
   firstWait: 250,
   longestWait: 2000,
+  /** … before one is tried again over whose path no datagram comes whole. */
+  damagedWait: 60_000,
   /**
    * Milliseconds that a connection has to last to be replaced at once when it is lost; after less there is a wait. A
    * server that is full resets what it has taken, in a round trip.

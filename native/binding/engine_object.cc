@@ -16,6 +16,7 @@ using namespace arguments;
 
 constexpr size_t kMostWorkers = 64;
 constexpr uint32_t kMostFlows = 1 << 24;
+constexpr uint32_t kLargestProbe = kMaxPacket - kMaxHeaders;
 constexpr uint32_t kLeastPayload = 8;  // so that a fragment of it carries something
 
 // An ArrayBuffer over memory that lives as long as `owner`.
@@ -365,13 +366,17 @@ Napi::Value EngineObject::SetPathLimit(const Napi::CallbackInfo& info) {
   });
 }
 
-// (flow, token, size, span, fragment)
+// (flow, token, size, span, fragment, pair)
 Napi::Value EngineObject::SendProbe(const Napi::CallbackInfo& info) {
   return With(info, [&](Engine& engine) {
-    const Note note{.type = Note::Type::kProbe, .token = whole_number(info[1], "token", 0, kAny32)};
-    const uint32_t size = whole_number(info[2], "size", Note::kSize, kMaxPacket - kMaxHeaders);
-    const uint32_t span = whole_number(info[3], "span", size, kMaxPacket);
-    engine.send_note(id_of(info[0], "flow"), note, size, span, boolean(info[4], "fragment"));
+    Probe probe;
+    probe.token = whole_number(info[1], "token", 0, kAny32);
+    probe.pair = boolean(info[5], "pair");
+    const uint32_t notes = probe.pair ? 2 : 1;
+    probe.size = static_cast<uint16_t>(whole_number(info[2], "size", Note::kSize, kLargestProbe / notes));
+    probe.span = static_cast<uint16_t>(whole_number(info[3], "span", notes * probe.size, kLargestProbe));
+    probe.fragment = boolean(info[4], "fragment");
+    engine.send_probe(id_of(info[0], "flow"), probe);
   });
 }
 

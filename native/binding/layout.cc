@@ -64,6 +64,7 @@ Napi::Object event_types(Napi::Env env) {
                        {"addresses", number(EventType::kAddresses)},
                        {"largeSent", number(EventType::kLargeSent)},
                        {"answer", number(EventType::kAnswer)},
+                       {"recut", number(EventType::kRecut)},
                        {"icmpError", number(EventType::kIcmpError)},
                        {"applicationGone", number(EventType::kApplicationGone)}});
 }

@@ -82,14 +82,25 @@ bool Downlink::take_icmp(const Packet& packet) {
   return true;
 }
 
-// The answer lies behind what the peer has acknowledged, as a probe does.
-void Downlink::take_note(Flow& flow, const Note& note, size_t size) {
-  if (note.type == Note::Type::kAnswer) return context_.emit_answer(flow, note);
-  if (note.type != Note::Type::kProbe) return;
+// A pair may have been merged by the kernel.
+bool Downlink::take_notes(Flow& flow, const SegmentView& segment) {
+  if (!read_note(segment.payload)) return false;
+  each_datagram(segment.payload, segment.segment_size, [&](std::span<const uint8_t> payload) {
+    const auto note = read_note(payload);
+    if (!note) return;
+    if (note->type == Note::Type::kAnswer) context_.emit_answer(flow, *note);
+    if (note->type == Note::Type::kProbe) take_probe(flow, *note, payload.size());
+  });
+  return true;
+}
+
+// The answer lies behind what the peer has acknowledged, as the probe does.
+void Downlink::take_probe(Flow& flow, const Note& probe, size_t size) {
   uint8_t answer[Note::kSize];
   const auto came = static_cast<uint16_t>(size);
-  write_note(answer, {.type = Note::Type::kAnswer, .size = came, .token = note.token}, context_.next_nonce());
-  (void)context_.write_payload(flow, flow.numbers().peer_ack - sizeof answer, kAck, answer, false);
+  write_note(answer, {.type = Note::Type::kAnswer, .size = came, .token = probe.token}, context_.next_nonce());
+  context_.write_payload(flow, flow.numbers().peer_ack - sizeof answer, kAck, answer);
+  if (came != probe.size && !flow.recut_said.exchange(true)) context_.emit_control(EventType::kRecut, flow);
 }
 
 bool Downlink::parse_fragments(std::span<const uint8_t> packet, SegmentView& segment) {
@@ -148,7 +159,7 @@ void Downlink::take_unknown(const SegmentView& segment) {
 void Downlink::take_established(Flow& flow, const SegmentView& segment) {
   const FlowNumbers numbers = flow.numbers();
   const Verdict verdict = judge(segment, numbers, context_.windows);
-  std::optional<Note> note;
+  bool notes = false;
   switch (verdict) {
     case Verdict::kBadAck:
       return context_.counters.drop(DropReason::kBadAck, std::max<size_t>(1, segment.datagrams()));
@@ -162,7 +173,7 @@ void Downlink::take_established(Flow& flow, const SegmentView& segment) {
     case Verdict::kFinished:
       return take_end(flow, segment);
     case Verdict::kLate:
-      note = read_note(segment.payload);
+      notes = take_notes(flow, segment);
       break;
     default:
       break;
@@ -174,8 +185,7 @@ void Downlink::take_established(Flow& flow, const SegmentView& segment) {
   if (!flow.window_open.load(std::memory_order_relaxed) && !flow.window_open.exchange(true)) {
     opened_.push_back(flow.shared_from_this());
   }
-  if (note) return take_note(flow, *note, segment.payload.size());
-  if (verdict != Verdict::kNothing) take_datagrams(flow, segment);
+  if (verdict != Verdict::kNothing && !notes) take_datagrams(flow, segment);
 }
 
 void Downlink::take_datagrams(Flow& flow, const SegmentView& segment) {

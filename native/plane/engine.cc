@@ -240,10 +240,9 @@ void Engine::set_path_limit(uint32_t id, const PathLimit& limit) {
   }
 }
 
-void Engine::send_note(uint32_t id, const Note& note, size_t size, size_t span, bool fragment) {
+void Engine::send_probe(uint32_t id, const Probe& probe) {
   if (const std::shared_ptr<Flow> found = flow(id)) {
-    owner_of(*found).post(
-        [found, note, size, span, fragment](Worker& worker) { worker.send_note(*found, note, size, span, fragment); });
+    owner_of(*found).post([found, probe](Worker& worker) { worker.send_probe(*found, probe); });
   }
 }
 

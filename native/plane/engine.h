@@ -71,9 +71,8 @@ class Engine {
   void send_control(uint32_t id, uint8_t flags, int64_t receive_next);
   // Of a flow: how its datagrams leave that do not fit one packet; see PathLimit.
   void set_path_limit(uint32_t id, const PathLimit& limit);
-  // Sends a note of `size` bytes, Note::kSize at least, the first of the `span` bytes before those that the peer has
-  // yet to acknowledge: `span` is `size` at least. `fragment`: cut as datagrams of its size are.
-  void send_note(uint32_t id, const Note& note, size_t size, size_t span, bool fragment);
+  // Sends a probe, once the peer has been heard.
+  void send_probe(uint32_t id, const Probe& probe);
   void send_datagrams(uint32_t id, std::vector<Datagram> datagrams);
 
  private:

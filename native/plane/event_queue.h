@@ -33,6 +33,7 @@ enum class EventType : uint8_t {
   kAnswer = 11,      // of a flow: the peer has had a probe; seq is its token, ack the bytes of the payload that came
   kIcmpError = 12,   // an error that quotes a segment of the tuple, of a flow or id 0: flags is its kind, seq the
                      // quoted number, ack the MTU; the payload is its code, then the address of who says it
+  kRecut = 13,       // control. Segments of a flow are cut or joined on the way: a probe came in another size
   kApplicationGone = 8,  // control. A flow was spliced to an application that is gone: what comes on it is dropped
 };
 

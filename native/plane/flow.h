@@ -27,6 +27,15 @@ enum class Delivery : uint8_t {
   kDropped,     // nowhere any more: its application is gone
 };
 
+// A note that asks for an answer, or a pair of them, one behind the other.
+struct Probe {
+  uint32_t token = 0;     // of the first; the second has the next
+  uint16_t size = 0;      // bytes of its payload, Note::kSize at least
+  uint16_t span = 0;      // how far before what the peer has to acknowledge it begins: as far as it reaches at least
+  bool fragment = false;  // cut as datagrams of its size are; never a pair
+  bool pair = false;
+};
+
 // How datagrams leave that are larger than what the path carries in one packet.
 struct PathLimit {
   uint32_t payload = 0;           // bytes of the largest datagram that leaves in one packet
@@ -96,6 +105,7 @@ struct Flow : std::enable_shared_from_this<Flow> {
   std::atomic<bool> window_open;  // the path knows the peer's first scaled window, see Uplink::release
   std::atomic<bool> first_ack_sent{false};
   std::atomic<bool> ack_due{false};
+  std::atomic<bool> recut_said{false};
   // A reader's, by compare-exchange: when it was last challenged, in milliseconds of a steady clock.
   std::atomic<uint32_t> challenged_at;
   // A reader's: where what is outside of the window would go on, and how many datagrams came in a row. Two readers at

@@ -123,8 +123,17 @@ void Uplink::send_in_fragments(Flow& flow, std::span<const uint8_t> datagram) {
   count(flow.counters.sent_bytes, datagram.size());
   count(flow.counters.sent_batches);
   count(context_.counters.engine().fragmented);
-  const Written written = context_.write_payload(flow, seq, flow.push ? kAck | kPsh : kAck, datagram, true);
-  if (written.refused > 0) count(flow.counters.sent_drops, written.refused);
+  const uint32_t refused = context_.write_fragments(flow, seq, flow.push ? kAck | kPsh : kAck, datagram);
+  if (refused > 0) count(flow.counters.sent_drops, refused);
+}
+
+void Uplink::send_beside(Flow& flow, uint32_t seq, std::span<const uint8_t> bytes, size_t segment_size) {
+  run_.limit_bytes(kMaxPacket - flow.header.size());
+  (void)run_.add(bytes.data(), bytes.size(), segment_size);
+  const Way way = flow.way();
+  PacketDevice& device = context_.device_of(flow);
+  (void)context_.wrote(flow, way, device.write_run(way, flow.header, seq, flow.acknowledge(), false, run_));
+  run_.clear();
 }
 
 void Uplink::drop_sent(Flow& flow, DropReason reason, size_t datagrams) {
@@ -152,11 +161,10 @@ void Uplink::flush() {
   count(flow.counters.sent_bytes, run_.bytes());
   count(flow.counters.sent_batches);
   const Way way = flow.way();
-  const Written written =
-      context_.device_of(flow).write_run(way, flow.header, seq, flow.acknowledge(), flow.push, run_);
-  context_.count_write(written);
-  if (written.way_lost) flow.forget_way(way);
-  if (written.refused > 0) count(flow.counters.sent_drops, written.refused);
+  PacketDevice& device = context_.device_of(flow);
+  const uint32_t refused =
+      context_.wrote(flow, way, device.write_run(way, flow.header, seq, flow.acknowledge(), flow.push, run_));
+  if (refused > 0) count(flow.counters.sent_drops, refused);
   run_.clear();
 }
 

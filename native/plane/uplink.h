@@ -20,6 +20,8 @@ class Uplink {
   // Sends `bytes`, cut every `segment_size`, on a flow that this worker owns. They live until flush().
   void send(Flow& flow, std::span<const uint8_t> bytes, size_t segment_size);
   void flush();
+  // Sends `bytes` as datagrams are sent, with numbers that are not the next ones. Nothing else may wait.
+  void send_beside(Flow& flow, uint32_t seq, std::span<const uint8_t> bytes, size_t segment_size);
 
   // Sends what waits with the application, as far as the path's window allows.
   void release(Application& application);

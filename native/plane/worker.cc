@@ -314,13 +314,24 @@ void Worker::send_datagrams(Flow& flow, const std::vector<Datagram>& datagrams) 
   uplink_.flush();
 }
 
-// Behind what the peer has acknowledged: it may not take it for something new, whatever else is under way.
-void Worker::send_note(Flow& flow, const Note& note, size_t size, size_t span, bool fragment) {
-  std::vector<uint8_t> payload(size);
-  write_note(payload.data(), note, context_.next_nonce());
-  const uint32_t seq = flow.numbers().peer_ack - static_cast<uint32_t>(span);
+// Behind what the peer has acknowledged, so that it is nothing new to anybody. A server does not know the connection
+// before it has answered: it would take the note for a first datagram.
+void Worker::send_probe(Flow& flow, const Probe& probe) {
+  if (read_counter(flow.counters.received_segments) == 0) return;
+  const size_t notes = probe.pair ? 2 : 1;
+  std::vector<uint8_t> payload(notes * probe.size);
+  for (uint32_t i = 0; i < notes; ++i) {
+    const Note note{.type = Note::Type::kProbe, .size = probe.size, .token = probe.token + i};
+    write_note(&payload[size_t{i} * probe.size], note, context_.next_nonce());
+  }
+  const uint32_t seq = flow.numbers().peer_ack - probe.span;
   flow.note_sequence.store(seq, std::memory_order_relaxed);
-  context_.write_payload(flow, seq, kAck, payload, fragment);
+  uplink_.flush();
+  if (probe.fragment) {
+    (void)context_.write_fragments(flow, seq, kAck, payload);
+  } else {
+    uplink_.send_beside(flow, seq, payload, probe.size);
+  }
 }
 
 }  // namespace guise

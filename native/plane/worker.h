@@ -75,7 +75,7 @@ class Worker {
   // `receive_next` replaces RCV.NXT first unless it is negative: a FIN of the peer's takes a number too.
   void send_control(Flow& flow, uint8_t flags, int64_t receive_next);
   void send_datagrams(Flow& flow, const std::vector<Datagram>& datagrams);
-  void send_note(Flow& flow, const Note& note, size_t size, size_t span, bool fragment);
+  void send_probe(Flow& flow, const Probe& probe);
 
  private:
   struct Command {

@@ -76,26 +76,33 @@ struct WorkerContext {
   // A segment of a flow without payload.
   void write_segment(Flow& flow, uint32_t seq, uint32_t ack, uint8_t flags) const {
     const Way way = flow.way();
-    const Written written = device_of(flow).write_segment(way, flow.header, seq, ack, flags, {}, {});
-    if (written.way_lost) flow.forget_way(way);
-    count_write(written);
+    (void)wrote(flow, way, device_of(flow).write_segment(way, flow.header, seq, ack, flags, {}, {}));
   }
 
   // Of a note: each another, and none that looks like the last.
   [[nodiscard]] uint64_t next_nonce() { return (last_nonce_ += 0x9e3779b97f4a7c15) ^ engine.hash_key; }
 
-  // A segment of a flow with payload; `fragment`: in packets of what its path carries.
-  Written write_payload(Flow& flow, uint32_t seq, uint8_t flags, std::span<const uint8_t> payload,
-                        bool fragment) const {
+  // A segment of a flow with payload.
+  void write_payload(Flow& flow, uint32_t seq, uint8_t flags, std::span<const uint8_t> payload) const {
     const Way way = flow.way();
-    PacketDevice& device = device_of(flow);
-    const uint32_t ack = flow.acknowledge();
-    const Written written = fragment ? device.write_fragments(way, flow.header, seq, ack, flags, payload,
-                                                              flow.header.size() + flow.path_limit.payload)
-                                     : device.write_segment(way, flow.header, seq, ack, flags, {}, payload);
+    (void)wrote(flow, way,
+                device_of(flow).write_segment(way, flow.header, seq, flow.acknowledge(), flags, {}, payload));
+  }
+
+  // … in packets of what its path carries. The owner. What was refused.
+  [[nodiscard]] uint32_t write_fragments(Flow& flow, uint32_t seq, uint8_t flags,
+                                         std::span<const uint8_t> payload) const {
+    const Way way = flow.way();
+    const size_t mtu = flow.header.size() + flow.path_limit.payload;
+    return wrote(flow, way,
+                 device_of(flow).write_fragments(way, flow.header, seq, flow.acknowledge(), flags, payload, mtu));
+  }
+
+  // Counts what a write did that went `way`. What was refused.
+  [[nodiscard]] uint32_t wrote(Flow& flow, Way way, const Written& written) const {
     if (written.way_lost) flow.forget_way(way);
     count_write(written);
-    return written;
+    return written.refused;
   }
 
   void count_write(const Written& written) const {

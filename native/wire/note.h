@@ -12,14 +12,14 @@ namespace guise {
 
 struct Note {
   enum class Type : uint8_t {
-    kProbe = 1,   // to be answered, whatever its size
+    kProbe = 1,   // to be answered
     kAnswer = 2,  // to a probe: with its token, and the size that it came in
   };
   // Bytes of a note; it may be followed by zeros, as many as one likes.
   static constexpr size_t kSize = 24;
 
   Type type{};
-  uint16_t size = 0;   // of an answer: bytes of the probe's payload
+  uint16_t size = 0;   // bytes of the probe's payload: in the probe as it was sent, in the answer as it came
   uint32_t token = 0;  // the asker's, comes back with the answer
 };
 

@@ -17,7 +17,7 @@ export interface ConnectionStep {
   /** Milliseconds after which to call `timeout`, instead of at the time asked for before. */
   readonly wait?: number;
   /** Once in a connection: nothing more is sent or received. `closed` is in order, the others are errors. */
-  readonly ended?: 'closed' | 'ECONNRESET' | 'ETIMEDOUT' | 'EADDRNOTAVAIL';
+  readonly ended?: 'closed' | 'ECONNRESET' | 'ETIMEDOUT' | 'EADDRNOTAVAIL' | 'EBADMSG';
   /** Once, with `ended` or after it: the tuple is free again. */
   readonly forget?: true;
 }
@@ -84,6 +84,11 @@ export class Connection {
   reset(): ConnectionStep {
     if (this.#state === 'closed' || this.#ignoreRst) return NOTHING;
     return this.#end(this.#state === 'established' ? 'ECONNRESET' : 'closed');
+  }
+
+  /** Something on the path cuts or joins segments: no datagram is whole. */
+  recut(): ConnectionStep {
+    return this.#state === 'established' ? { send: 'reset', ...this.#end('EBADMSG') } : NOTHING;
   }
 
   /** The host has lost the address of this side: nothing of the peer comes here any more. */

@@ -14,6 +14,7 @@ import type { Profile } from '../wire/profile.js';
 import { localEnd, remoteEnd, tupleOf } from '../wire/tuple.js';
 import { NO_OPTIONS } from './active_open.js';
 import { refuse } from './arguments.js';
+import { Boundaries } from './boundaries.js';
 import { Connection, type ConnectionStep } from './connection.js';
 import { emit } from './emit.js';
 import { Inbox } from './inbox.js';
@@ -138,6 +139,8 @@ export class Flow {
   /** Most flows never need it: it comes when there is something to find out. */
   #path: PathMtu | undefined;
   #pathTimer: NodeJS.Timeout | undefined;
+  /** Until it is known, or cannot be found out. */
+  #boundaries: Boundaries | undefined;
 
   constructor(host: FlowHost, init: FlowInit) {
     const { id, worker, key, profile, maxPayload, early, accepted, release } = init;
@@ -155,6 +158,7 @@ export class Flow {
     const path = this.#newPath();
     host.engine.setPathLimit(id, path);
     if (path.reason !== 'own') this.#path = path;
+    if (profile === 'guise') this.#boundaries = new Boundaries(path.payload);
   }
 
   /** Whose listeners hear of it: the Socket, before anything happens. */
@@ -291,7 +295,26 @@ export class Flow {
 
   /** The peer has had a probe. */
   answered(token: number, payload: number, now: number): void {
+    if (Boundaries.asked(token)) {
+      if (this.#boundaries?.answer(token, payload)) this.recut();
+      return;
+    }
     this.#onPath((path) => path.answer(token, payload, now));
+  }
+
+  /** Something on the path cuts or joins segments. */
+  recut(): void {
+    this.#apply(this.#connection.recut());
+  }
+
+  /** Asks the peer whether segments come as they left, where that is due. When to check next, or Infinity. */
+  checkBoundaries(now: number): number {
+    if (!this.#boundaries || this.#ended) return Infinity;
+    const { engine } = this.#host;
+    const { probes, next } = this.#boundaries.check(now, engine.flowSigns(this.id).received > 0);
+    for (const probe of probes) engine.sendProbe(this.id, probe);
+    if (next === Infinity) this.#boundaries = undefined;
+    return next;
   }
 
   /** Somebody on the path has not passed on a segment that is under way. */

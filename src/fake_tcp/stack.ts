@@ -120,6 +120,7 @@ export class Stack extends EventEmitter<StackEvents> {
         applicationGone: (flow) => this.#flows[flow]?.close(),
         largeSent: (flow, size) => this.#flows[flow]?.sentLarge(size, performance.now()),
         answer: (flow, token, size) => this.#flows[flow]?.answered(token, size, performance.now()),
+        recut: (flow) => this.#flows[flow]?.recut(),
         icmpError: (error) => this.#flows[error.flow]?.icmpError(error, performance.now()),
         addresses: () => this.#onAddresses(),
         deviceGone: () => this.#onDeviceGone(),
@@ -379,7 +380,7 @@ export class Stack extends EventEmitter<StackEvents> {
     const { idleTimeout } = this.#settings;
     for (const flow of this.#checks.take(now)) {
       if (flow.ended) continue;
-      const next = flow.checkLiveness(now);
+      const next = Math.min(flow.checkLiveness(now), flow.checkBoundaries(now));
       if (this.#flows[flow.id] !== flow) continue; // its peer is dead
       this.#checks.add(flow, Math.min(next, now + idleTimeout / CONNECTION.idleParts));
       if (flow.idleTime(now) >= idleTimeout) flow.close();

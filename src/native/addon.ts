@@ -34,6 +34,7 @@ export const EVENT_TYPES = [
   'addresses',
   'largeSent',
   'answer',
+  'recut',
   'icmpError',
 ] as const;
 export const OPENING_DETAIL = ['phantun', 'scaled', 'mssShift'] as const;
@@ -114,7 +115,7 @@ export interface NativeEngine {
   ): number;
   sendControl(flow: number, flags: number, receiveNext: number | undefined): number;
   setPathLimit(flow: number, payload: number, fragments: boolean, watched: number | undefined): number;
-  sendProbe(flow: number, token: number, size: number, span: number, fragment: boolean): number;
+  sendProbe(flow: number, token: number, size: number, span: number, fragment: boolean, pair: boolean): number;
   sendDatagrams(flow: number, datagrams: readonly Uint8Array[]): number;
   close(): void;
   readonly lastSyscall: string;

@@ -43,6 +43,7 @@ const OF_FLOW: readonly number[] = [
   EVENT.applicationGone,
   EVENT.largeSent,
   EVENT.answer,
+  EVENT.recut,
   EVENT.icmpError,
 ];
 
@@ -188,16 +189,9 @@ export class Engine {
     this.#native.setPathLimit(flow, payload, fragments, watched);
   }
 
-  /**
-   * Sends a segment that a guise answers and whose data nobody gets, with numbers that the peer has acknowledged.
-   *
-   * @param size bytes of its payload, 24 at least
-   * @param span how far before what is not acknowledged it begins, `size` at least: boxes that take segments from before
-   *   the connection for damage treat all probes of one span alike
-   * @param fragment it leaves as datagrams do that are larger than the path limit
-   */
-  sendProbe(flow: number, { token, size, span, fragment }: PathProbe): void {
-    this.#native.sendProbe(flow, token, size, span, fragment);
+  /** Sends a probe, unless nothing has been heard of the peer yet. */
+  sendProbe(flow: number, { token, size, span, fragment = false, pair = false }: PathProbe): void {
+    this.#native.sendProbe(flow, token, size, span, fragment, pair);
   }
 
   /** Sends datagrams from JavaScript. They are copied. */
@@ -327,6 +321,8 @@ export class Engine {
         const { seq, ack } = readNumbers(view, at);
         return this.#handlers.answer(id, seq, ack);
       }
+      case EVENT.recut:
+        return this.#handlers.recut(id);
       case EVENT.icmpError:
         return this.#handlers.icmpError(readIcmpError(view, at));
       case EVENT.addresses:

@@ -100,12 +100,21 @@ export interface PathLimit {
   readonly watched: number | undefined;
 }
 
-/** A probe, see `Engine.sendProbe`. */
+/** A segment, or two, that a guise answers and whose data nobody gets, with numbers that the peer has acknowledged. */
 export interface PathProbe {
+  /** Comes back with the answer; of a pair the second has the next. 0 to 2^32-1. */
   readonly token: number;
+  /** Bytes of its payload, 24 at least. */
   readonly size: number;
+  /**
+   * How far before what is not acknowledged it begins, as far as it reaches at least: boxes that take segments from
+   * before the connection for damage treat all probes of one span alike.
+   */
   readonly span: number;
-  readonly fragment: boolean;
+  /** It leaves as datagrams do that are larger than the path limit; never a pair. */
+  readonly fragment?: boolean;
+  /** Two of them, one behind the other, as datagrams that come at once leave. */
+  readonly pair?: boolean;
 }
 
 /** A UDP application that has sent its first datagram. */
@@ -149,6 +158,8 @@ export interface EngineEvents {
   largeSent(flow: number, size: number): void;
   /** The peer has had the probe of this token, `size` bytes of payload in one segment. */
   answer(flow: number, token: number, size: number): void;
+  /** Segments of a flow are cut or joined on the way: a probe of the peer's came in another size than it left. Once. */
+  recut(flow: number): void;
   /** A router or a host has not passed on a segment of ours. Of a flow it quotes one that is under way. */
   icmpError(error: IcmpError): void;
   /** The host has got addresses, or lost some. Where the device has addresses of its own it never comes. */

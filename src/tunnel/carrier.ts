@@ -155,11 +155,13 @@ export class Carrier {
   }
 
   #onError(connection: number, error: Error): void {
+    const { code = 'unknown' } = error as NodeJS.ErrnoException;
+    const damaged = code === 'EBADMSG';
     if (this.#isCurrent(connection) && !this.#state.stopped) {
-      this.#say('warn', `: ${error.message} Connecting again.`);
-      this.#context.totals.countReconnect((error as NodeJS.ErrnoException).code ?? 'unknown');
+      this.#say('warn', `: ${error.message} ${damaged ? 'Trying again in a minute.' : 'Connecting again.'}`);
+      this.#context.totals.countReconnect(code);
     }
-    this.#tell({ type: 'lost', connection });
+    this.#tell({ type: damaged ? 'damaged' : 'lost', connection });
   }
 
   /** After an error too. */

@@ -37,6 +37,8 @@ export type ReconnectEvent =
   | { readonly type: 'connected' | 'failed'; readonly connection: number }
   /** It ended with an error; in order; it cannot carry the application, because one of them is gone already. */
   | { readonly type: 'lost' | 'closed' | 'unfit'; readonly connection: number }
+  /** It ended, because no datagram comes whole over its path: another one will not be better. */
+  | { readonly type: 'damaged'; readonly connection: number }
   /** The name does not lead to the address of the current connection any more. */
   | { readonly type: 'moved' }
   /** The tunnel ends, and closes its connections in order. */
@@ -97,6 +99,8 @@ export function reconnect(state: ReconnectState, event: ReconnectEvent, input: R
       return onFailed(state, event.connection, input);
     case 'lost':
       return carries(state, event.connection) ? onLost(state, input) : nothing(state);
+    case 'damaged':
+      return carries(state, event.connection) ? onDamaged(state, input) : nothing(state);
     case 'closed':
       return carries(state, event.connection) ? end(state, false) : nothing(state);
     case 'unfit':
@@ -140,6 +144,11 @@ function onLost(state: ReconnectState, input: ReconnectInput): ReconnectStep {
   if (state.stopped) return end(state, true);
   const stable = input.now - state.connectedAt >= RECONNECT.stable;
   return connectLater({ ...state, failedAt: input.now, wait: stable ? 0 : longer(state.wait) }, input);
+}
+
+function onDamaged(state: ReconnectState, input: ReconnectInput): ReconnectStep {
+  if (state.stopped) return end(state, true);
+  return connectLater({ ...state, failedAt: input.now, wait: RECONNECT.damagedWait }, input);
 }
 
 function onMoved(state: ReconnectState, input: ReconnectInput): ReconnectStep {

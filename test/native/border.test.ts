@@ -40,6 +40,7 @@ const HANDLERS = {
   addresses: () => {},
   largeSent: () => {},
   answer: () => {},
+  recut: () => {},
   icmpError: () => {},
   deviceGone: ignore,
 };

@@ -25,6 +25,7 @@ const handlers = {
   addresses: () => {},
   largeSent: () => {},
   answer: () => {},
+  recut: () => {},
   icmpError: () => {},
   deviceGone: ignore,
 };

@@ -25,6 +25,7 @@ function start(handlers: Partial<EngineEvents>): [Engine, Wire] {
       addresses: ignore,
       largeSent: ignore,
       answer: ignore,
+      recut: ignore,
       icmpError: ignore,
       deviceGone: ignore,
       ...handlers,

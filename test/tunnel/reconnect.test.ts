@@ -50,6 +50,15 @@ t.test('a connection that was one is replaced at once when it is lost', async (t
   t.same(story.tell('connected', 2), [{ type: 'carry', connection: 2, moved: false }]);
 });
 
+t.test('a path over which no datagram comes whole is not tried again soon', async (t) => {
+  const story = Story.carrying();
+  story.now += RECONNECT.stable;
+  t.same(story.tell('damaged', 1), [{ type: 'wait', milliseconds: RECONNECT.damagedWait }]);
+  t.same(story.tell('waited'), [{ ...AGAIN, connection: 2 }]);
+  story.tell('connected', 2);
+  t.same(story.tell('damaged', 2), [{ type: 'wait', milliseconds: RECONNECT.damagedWait }]);
+});
+
 t.test('one that is lost right after it was opened is replaced after a wait', async (t) => {
   const story = Story.carrying();
   story.now += RECONNECT.stable - 1;
@@ -145,6 +154,7 @@ t.test('whatever happens: one carries at most, none is left behind, and there is
       'connected',
       'failed',
       'lost',
+      'damaged',
       'closed',
       'unfit',
       'moved',
@@ -172,7 +182,7 @@ t.test('whatever happens: one carries at most, none is left behind, and there is
             case 'wait':
               if (seen.waiting) throw new Error('waits twice');
               if (action.milliseconds < RECONNECT.firstWait / 2) throw new Error(`waits ${action.milliseconds}`);
-              if (action.milliseconds > RECONNECT.longestWait * 1.5) throw new Error(`waits ${action.milliseconds}`);
+              if (action.milliseconds > RECONNECT.damagedWait * 1.5) throw new Error(`waits ${action.milliseconds}`);
               seen.waiting = true;
               break;
             case 'carry':
@@ -207,7 +217,7 @@ t.test('whatever happens: one carries at most, none is left behind, and there is
           attempts.delete(attempt);
           if (type === 'connected') open.add(attempt);
           act(story.tell(type, attempt));
-        } else if (type === 'lost' || type === 'closed' || type === 'unfit') {
+        } else if (type === 'lost' || type === 'damaged' || type === 'closed' || type === 'unfit') {
           const connection = [...open][pick % open.size];
           if (connection === undefined) continue;
           open.delete(connection);

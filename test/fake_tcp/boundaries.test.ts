@@ -1,0 +1,62 @@
+import t from 'tap';
+import { Boundaries } from '../../src/fake_tcp/boundaries.js';
+import { BOUNDARIES } from '../../src/policy.js';
+
+const LARGEST = 1460;
+
+/** Asks as often as it wants to, with a peer that was heard; the probes of each time. */
+function askAll(boundaries: Boundaries): number {
+  let asked = 0;
+  for (let now = 0; now !== Infinity; asked++) {
+    const { probes, next } = boundaries.check(now, true);
+    if (next === Infinity) break;
+    t.equal(probes.length, 2);
+    now = next;
+  }
+  return asked;
+}
+
+t.test('pairs of both sizes are sent, as far before what is not acknowledged as the large ones reach', async (t) => {
+  const { probes } = new Boundaries(LARGEST).check(0, true);
+  t.same(
+    probes.map(({ size, span, pair }) => [size, span, pair]),
+    [
+      [LARGEST, 2 * LARGEST, true],
+      [BOUNDARIES.small, 2 * LARGEST, true],
+    ],
+  );
+  t.ok(probes.every(({ token }) => Boundaries.asked(token) && Boundaries.asked(token + 1)));
+  t.notOk(Boundaries.asked(1), 'a probe of the path is another');
+});
+
+t.test('nothing is sent to a peer that was not heard yet, and it is looked after less and less', async (t) => {
+  const boundaries = new Boundaries(LARGEST);
+  let now = 0;
+  let looks = 0;
+  for (; now < 3_600_000; looks++) {
+    const { probes, next } = boundaries.check(now, false);
+    t.same(probes, []);
+    now = next;
+  }
+  t.ok(looks < 130, `${looks} looks in an hour`);
+  t.equal(askAll(boundaries), BOUNDARIES.tries);
+});
+
+t.test('what comes as it left ends the questions; lost answers do not go on for ever', async (t) => {
+  const boundaries = new Boundaries(LARGEST);
+  const [large] = boundaries.check(0, true).probes;
+  t.notOk(boundaries.answer(large!.token, LARGEST));
+  t.equal(boundaries.check(500, true).probes.length, 2, 'one of two is not enough');
+  t.notOk(boundaries.answer(large!.token + 1, LARGEST));
+  t.same(boundaries.check(1000, true), { probes: [], next: Infinity });
+  t.equal(askAll(new Boundaries(LARGEST)), BOUNDARIES.tries);
+});
+
+t.test('another size, smaller or larger, is what a box has done that cuts or joins', async (t) => {
+  for (const came of [LARGEST - 1, LARGEST + 1, 2 * LARGEST, 100]) {
+    const boundaries = new Boundaries(LARGEST);
+    const [large, small] = boundaries.check(0, true).probes;
+    t.ok(boundaries.answer(large!.token, came));
+    t.ok(boundaries.answer(small!.token + 1, 2 * BOUNDARIES.small));
+  }
+});
