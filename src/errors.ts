@@ -49,6 +49,18 @@ const OWN = {
     sentence: 'Forwarding is off and cannot be switched on here',
     mend: 'run `sysctl -w {sysctl}=1` on the host, or run as root',
   },
+  ERR_GUISE_FAMILY_OFF: {
+    sentence: 'New interfaces get no IPv6 here (net.ipv6.conf.default.disable_ipv6)',
+    mend:
+      'run `sysctl -w net.ipv6.conf.all.disable_ipv6=0`, start a container with ' +
+      '`--sysctl net.ipv6.conf.all.disable_ipv6=0`, or use packet sockets',
+    option: 'device',
+  },
+  ERR_GUISE_FORWARDING_READ_ONLY: {
+    sentence: 'Forwarding ({sysctl}) is off, and sysctls are read-only here, as in a container',
+    mend: 'start the container with `--sysctl {sysctl}=1`, or use packet sockets',
+    option: 'device',
+  },
   ERR_GUISE_FIREWALL: {
     sentence: 'nft refused the rules ({said})',
     mend: 'run as root or with CAP_NET_ADMIN, or set the rules by other means',

@@ -1,6 +1,6 @@
 /** Lets the kernel forward between the TUN and the network; what was is put back when no guise needs it any more. */
-import { guiseError, programMissing } from '../errors.js';
-import { isOn, sysctlPath } from './look/sysctls.js';
+import { guiseError, programMissing, type GuiseError } from '../errors.js';
+import { hasIPv6, isOn, refusalOf, sysctlPath } from './look/sysctls.js';
 import { UndoChild } from './undo_child.js';
 import type { HostPart } from './upkeep.js';
 
@@ -78,7 +78,18 @@ export class Forwarding implements HostPart {
     this.#children.set(sysctl, child);
     const [answer, ...kept] = (await child.answer()).split(' ');
     if (answer === 'missing') throw programMissing('flock');
-    if (answer === '') throw guiseError('ERR_GUISE_FORWARDING', { sysctl });
+    if (answer === '') throw refused(sysctl);
     return answer === 'switched' ? kept : undefined;
   }
+}
+
+/** Why a TUN cannot carry IPv6 here; undefined when it can. */
+export function refusedIPv6(): GuiseError | undefined {
+  if (!hasIPv6()) return guiseError('ERR_GUISE_FAMILY_OFF');
+  return isOn(IPV6) || refusalOf(IPV6) === undefined ? undefined : refused(IPV6);
+}
+
+function refused(sysctl: string): GuiseError {
+  const readOnly = refusalOf(sysctl) === 'EROFS';
+  return guiseError(readOnly ? 'ERR_GUISE_FORWARDING_READ_ONLY' : 'ERR_GUISE_FORWARDING', { sysctl });
 }

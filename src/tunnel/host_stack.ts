@@ -3,6 +3,7 @@ import type { GuiseError } from '../errors.js';
 import { packetSocketsRefused } from '../fake_tcp/device.js';
 import { Stack } from '../fake_tcp/stack.js';
 import { Disposables } from '../host/disposables.js';
+import { refusedIPv6 } from '../host/forwarding.js';
 import { setUpHostNetwork } from '../host/network.js';
 import { holdAddresses } from '../host/tun_addresses.js';
 import { refuseTakenTun } from '../host/tun_interface.js';
@@ -17,6 +18,8 @@ export interface StackNeeds {
   readonly listening?: Endpoint;
   /** Connections over IPv6, too. */
   readonly ipv6: boolean;
+  /** The only family of the connections, where that is known. */
+  readonly family?: 4 | 6;
   /** When the peer of a connection is probed; those of policy.ts where the tunnel opens none. */
   readonly liveness?: { readonly keepalive: number; readonly deadAfter: number };
 }
@@ -86,10 +89,13 @@ async function openPacketStack(needs: StackNeeds): Promise<OpenedStack> {
 }
 
 async function openTunStack(needs: StackNeeds): Promise<OpenedStack> {
-  const { role, options, listening, ipv6 } = needs;
+  const { role, options, listening } = needs;
   const { tun, queues, mtu, log } = options;
   const opened = new Disposables();
   try {
+    const noIPv6 = needs.ipv6 ? refusedIPv6() : undefined;
+    if (noIPv6 && needs.family === 6) throw noIPv6;
+    const ipv6 = needs.ipv6 && !noIPv6;
     if (tun !== undefined) await refuseTakenTun(tun);
     const { addresses } = opened.use(
       await holdAddresses({ given: options.tunAddresses, usual: options.usualAddresses, ipv6, tun }),
@@ -114,7 +120,8 @@ async function openTunStack(needs: StackNeeds): Promise<OpenedStack> {
       }),
     );
     const dispose = (): Promise<void> => opened[Symbol.asyncDispose]();
-    return { stack, lost, done: network.done, [Symbol.asyncDispose]: dispose };
+    const done = noIPv6 ? [`IPv6: off, IPv4 goes on. ${noIPv6.message}`, ...network.done] : network.done;
+    return { stack, lost, done, [Symbol.asyncDispose]: dispose };
   } catch (error) {
     await opened[Symbol.asyncDispose]();
     throw error;

@@ -60,10 +60,11 @@ export function createServer(options: ServerOptions, surroundings: Surroundings 
     const ipv6 = !options.ipv4Only && isIPv6(local.address) && hasIPv6();
     if (!ipv6 && !options.ipv4Only && isIPv6(local.address))
       options.log.info('IPv6 is off on this host: clients connect over IPv4');
+    const oneFamily = local.address === '::' ? !ipv6 : true;
     return {
       listening: local,
       ipv6,
-      ...(ipv6 ? {} : { family: 4 as const }),
+      ...(oneFamily ? { family: ipv6 ? (6 as const) : (4 as const) } : {}),
       title: [`guise server: TCP port ${name} -> UDP ${formatEndpoint(backend.known[0])}`],
       remoteAddresses: () => backend.known,
       serve: (stack) => serve(stack, backend),

@@ -40,11 +40,9 @@ export interface Service {
 }
 
 /** What is known once the names are resolved. */
-export interface Plan extends Pick<StackNeeds, 'listening' | 'ipv6' | 'liveness'> {
+export interface Plan extends Pick<StackNeeds, 'listening' | 'ipv6' | 'family' | 'liveness'> {
   /** First lines of the start block. */
   readonly title: readonly string[];
-  /** IP family of the fake TCP leg, where it is known. */
-  readonly family?: 4 | 6;
   /** Where the remote name leads now. */
   remoteAddresses(): readonly Endpoint[];
   /** Begins to serve on a new stack. */

@@ -1,7 +1,7 @@
-import { mkdtemp, rm, symlink } from 'node:fs/promises';
+import { mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import t from 'tap';
+import t, { type Test } from 'tap';
 import { run, type RunningProgram } from './process.js';
 import { noRig, Rig, type Host } from './rig.js';
 import { ping, startPeer } from './traffic.js';
@@ -161,3 +161,97 @@ t.test('without flock nothing is switched on, and one sentence says so', { skip,
   t.match(server.output, /^guise: The program `flock` is missing; install util-linux.*\.$/);
   t.equal(await forwarding(host), '0 0');
 });
+
+/** A container's view: sysctls can be read only. It knows one name more, with addresses of both families. */
+const CONTAINER = `mount --bind /proc/sys /proc/sys && mount -o remount,bind,ro /proc/sys
+  mount --bind "$1" /etc/hosts && shift && exec "$@"`;
+
+type InContainer = (host: Host, part: 'client' | 'server', args: readonly string[]) => RunningProgram;
+
+async function containers(t: Test): Promise<InContainer> {
+  const folder = await mkdtemp(join(tmpdir(), 'guise-'));
+  t.teardown(() => rm(folder, { recursive: true }));
+  const hosts = join(folder, 'hosts');
+  await writeFile(hosts, 'fd00:2::2 server.test\n10.0.2.2 server.test\n');
+  return (host, part, args) => {
+    const main = new URL(`../../${part}/main.js`, import.meta.url).pathname;
+    return host.start('unshare', ['--mount', 'sh', '-c', CONTAINER, 'sh', hosts, process.execPath, main, ...args]);
+  };
+}
+
+t.test('where sysctls are read-only and IPv6 is not forwarded, IPv4 goes on', { skip, timeout: 60_000 }, async (t) => {
+  await using rig = await Rig.create();
+  const inContainer = await containers(t);
+  for (const host of [rig.server, rig.client]) {
+    await setForwarding(host, 0);
+    await host.sysctl('net.ipv4.ip_forward', 1);
+  }
+  const said = /IPv6: off, IPv4 goes on\..*read-only.*`--sysctl net\.ipv6\.conf\.all\.forwarding=1`/;
+  const server = inContainer(rig.server, 'server', FIRST);
+  await server.waitFor(/ready/);
+  t.match(server.output, said);
+  const four = inContainer(rig.client, 'client', [...CLIENT, '10.0.2.2:4567', '--device', 'tun']);
+  await four.waitFor(/ready/);
+  t.notMatch(four.output, /IPv6/, 'who needs no IPv6 is told nothing of it');
+  const both = ['--local', '127.0.0.1:5001', '--remote', 'server.test:4567', '--device', 'tun'];
+  const mixed = inContainer(rig.client, 'client', both);
+  await mixed.waitFor(/ready/);
+  t.match(mixed.output, said);
+  await startPeer(rig.server, '--bind 127.0.0.1:7000 --echo --from-all --idle 600');
+  for (const port of [5000, 5001]) {
+    t.equal((await ping(rig.client, `--to 127.0.0.1:${port} --count 5`)).lost, 0, `${port}`);
+  }
+  t.notMatch(mixed.output, /EADDRNOTAVAIL/);
+  t.notMatch(await rig.server.run('nft', ['list', 'ruleset']), /ip6/, 'no rule leads IPv6 nowhere');
+  t.equal(await server.stop(), 0);
+});
+
+t.test(
+  'where interfaces get no IPv6, as in a container of Docker, IPv4 goes on',
+  { skip, timeout: 60_000 },
+  async (t) => {
+    await using rig = await Rig.create();
+    const inContainer = await containers(t);
+    for (const host of [rig.server, rig.client]) {
+      await host.sysctl('net.ipv4.ip_forward', 1);
+      await host.sysctl('net.ipv6.conf.all.disable_ipv6', 1);
+    }
+    await inContainer(rig.server, 'server', FIRST).waitFor(/ready/);
+    const args = ['--local', '127.0.0.1:5000', '--remote', 'server.test:4567', '--device', 'tun'];
+    const client = inContainer(rig.client, 'client', args);
+    await client.waitFor(/ready/);
+    t.match(client.output, /IPv6: off, IPv4 goes on\. .*disable_ipv6.*`--sysctl net\.ipv6\.conf\.all\.disable_ipv6=0`/);
+    await startPeer(rig.server, '--bind 127.0.0.1:7000 --echo');
+    t.equal((await ping(rig.client, '--to 127.0.0.1:5000 --count 5')).lost, 0);
+  },
+);
+
+t.test(
+  'what cannot go on without a read-only sysctl says what helps in a container',
+  { skip, timeout: 60_000 },
+  async (t) => {
+    await using rig = await Rig.create();
+    const inContainer = await containers(t);
+    await setForwarding(rig.server, 0);
+    await setForwarding(rig.client, 0);
+    const refused = async (
+      host: Host,
+      part: 'client' | 'server',
+      args: readonly string[],
+      sysctl: string,
+    ): Promise<void> => {
+      const program = inContainer(host, part, args);
+      t.equal(await program.exited, 1, `${part} ${sysctl}`);
+      t.match(
+        program.output,
+        new RegExp(`^guise: .*${sysctl}.*read-only.*\`--sysctl ${sysctl}=1\`.*packet sockets.*\\.$`),
+      );
+    };
+    await refused(rig.server, 'server', FIRST, 'net.ipv4.ip_forward');
+    for (const host of [rig.server, rig.client]) await host.sysctl('net.ipv4.ip_forward', 1);
+    const ipv6 = 'net.ipv6.conf.all.forwarding';
+    await refused(rig.client, 'client', [...CLIENT, '[fd00:2::2]:4567', '--device', 'tun'], ipv6);
+    const local = ['--local', '[fd00:2::2]:4567', '--remote', '127.0.0.1:7000', '--device', 'tun'];
+    await refused(rig.server, 'server', local, ipv6);
+  },
+);

@@ -1,5 +1,5 @@
 /** What the kernel is told by sysctls. Looks, and changes nothing. */
-import { readFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync } from 'node:fs';
 
 export function sysctlPath(name: string): string {
   return `/proc/sys/${name.replaceAll('.', '/')}`;
@@ -11,6 +11,16 @@ export function isOn(name: string): boolean {
     return readFileSync(sysctlPath(name), 'utf8').trim() !== '0';
   } catch {
     return false;
+  }
+}
+
+/** Why a sysctl cannot be changed by this process, as an errno's name; undefined when it can. */
+export function refusalOf(name: string): string | undefined {
+  try {
+    closeSync(openSync(sysctlPath(name), 'r+')); // access(2) would ask for the real user, who may have less
+    return undefined;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code ?? 'unknown';
   }
 }
 
