@@ -66,6 +66,26 @@ const OWN = {
     mend: 'run as root or with CAP_NET_ADMIN, or set the rules by other means',
     option: 'firewall',
   },
+  ERR_GUISE_FIREWALL_CHAIN: {
+    sentence: 'No way through the chain {chain} could be made, and it may stop the tunnel ({why})',
+    mend: 'let through there what comes and leaves by {tun}, with the program that owns it',
+    option: 'firewall',
+  },
+  ERR_GUISE_LEGACY_TABLE: {
+    sentence: 'The table {table} of {program} is not changed, and may stop the tunnel',
+    mend:
+      'let it through with `{program} -t {table} -I FORWARD -i {tun} -j ACCEPT` and ' +
+      '`{program} -t {table} -I FORWARD -o {tun} -j ACCEPT`',
+  },
+  ERR_GUISE_LEGACY_NAT: {
+    sentence: 'The table {table} of {program} is not looked into, and may lead TCP port {port} elsewhere',
+    mend: 'see `{program} -t {table} -S`',
+  },
+  ERR_GUISE_PORT_FORWARDED: {
+    sentence: 'Rules in {chain} lead TCP port {port} elsewhere too, as for a published port of a container',
+    mend: 'remove them or choose another port',
+    option: 'local',
+  },
   ERR_GUISE_ADDRESSES_TAKEN: { sentence: '{which} in use on this host', mend: 'give others', option: '{option}' },
   ERR_GUISE_INTERFACE_TAKEN: {
     sentence: 'The interface {name} exists and is in use',

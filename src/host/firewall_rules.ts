@@ -45,6 +45,12 @@ function redirection(family: 'ip' | 'ip6', tun: string, { address, port }: Endpo
   return [`  iifname != "${tun}" fib daddr type local ${which} tcp dport ${port} dnat ${family} to ${peer}`];
 }
 
+const TABLE = 'guise_';
+
 export function tableName(tun: string): string {
-  return `guise_${tun.replaceAll(/[^A-Za-z0-9_]/g, '_')}`;
+  return `${TABLE}${tun.replaceAll(/[^A-Za-z0-9_]/g, '_')}`;
+}
+
+export function isTableOfGuise(name: string): boolean {
+  return name.startsWith(TABLE);
 }

@@ -30,7 +30,7 @@ export interface HostNetworkOptions {
   readonly firewall: boolean;
   /** The server's TCP port. */
   readonly listening?: Endpoint;
-  /** Told what others had undone. */
+  /** Told what others had undone, and what stands in the way. */
   readonly warn: (sentence: string) => void;
 }
 
@@ -48,7 +48,7 @@ export async function setUpHostNetwork(options: HostNetworkOptions): Promise<Hos
     if (listening) opened.use(await holdServerPort(listening.port, options.firewall));
     const undoList = opened.use(new UndoList());
     const parts: HostPart[] = [opened.use(new Forwarding(addresses.peer6 !== undefined))];
-    if (options.firewall) parts.push(opened.use(new Firewall(firewallOptions(options), undoList)));
+    if (options.firewall) parts.push(opened.use(new Firewall(firewallOptions(options), undoList, warn)));
     await configureTun(tun, addresses, mtu);
     const { local4, peer4, local6, peer6 } = addresses;
     const done = [`interface ${tun}: ${local4} -> ${peer4}${local6 ? `, ${local6} -> ${peer6}` : ''}, MTU ${mtu}`];

@@ -7,7 +7,7 @@
  * `none`: no rule at all.
  */
 import { readFileSync } from 'node:fs';
-import type { Listing } from '../../src/host/look/forward_chains.js';
+import type { Listing } from '../../src/host/look/ruleset.js';
 import type { InterfaceState } from '../../src/host/look/interfaces.js';
 
 export function recorded(name: string): string {
