@@ -10,6 +10,7 @@
         "native/binding/layout.cc",
         "native/binding/policy.cc",
         "native/host/held_port.cc",
+        "native/host/interface_state.cc",
         "native/host/local_addresses.cc",
         "native/host/netlink.cc",
         "native/host/routes.cc",

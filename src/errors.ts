@@ -86,6 +86,10 @@ const OWN = {
     mend: 'remove them or choose another port',
     option: 'local',
   },
+  ERR_GUISE_ROUTE: {
+    sentence: 'The route to {peer} does not lead to {tun}',
+    mend: 'see `ip route get {peer}` and `ip rule`, and what else sets routes here',
+  },
   ERR_GUISE_ADDRESSES_TAKEN: { sentence: '{which} in use on this host', mend: 'give others', option: '{option}' },
   ERR_GUISE_INTERFACE_TAKEN: {
     sentence: 'The interface {name} exists and is in use',

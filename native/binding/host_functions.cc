@@ -2,6 +2,7 @@
 
 #include "binding/arguments.h"
 #include "host/held_port.h"
+#include "host/interface_state.h"
 #include "host/ruleset_generation.h"
 #include "io/link_device.h"
 #include "io/tun_device.h"
@@ -88,6 +89,14 @@ Napi::Value RulesetGeneration(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), static_cast<double>(ruleset_generation()));
 }
 
+// (interface, mtu, peer): 1, 0 or -errno.
+Napi::Value IsSetUp(const Napi::CallbackInfo& info) {
+  const std::string interface = arguments::text(info[0], "interface");
+  const uint32_t mtu = arguments::whole_number(info[1], "mtu", 1, arguments::kAny32);
+  const Address peer = arguments::address_at(arguments::bytes(info[2], "peer", arguments::kAddressBytes));
+  return Napi::Number::New(info.Env(), is_set_up(interface, mtu, peer));
+}
+
 }  // namespace
 
 void add_host_functions(Napi::Env env, Napi::Object exports) {
@@ -97,6 +106,7 @@ void add_host_functions(Napi::Env env, Napi::Object exports) {
   exports.Set("limitCapabilities", Napi::Function::New(env, LimitCapabilities));
   exports.Set("filterSystemCalls", Napi::Function::New(env, FilterSystemCalls));
   exports.Set("rulesetGeneration", Napi::Function::New(env, RulesetGeneration));
+  exports.Set("isSetUp", Napi::Function::New(env, IsSetUp));
 }
 
 }  // namespace guise

@@ -1,13 +1,14 @@
 /**
  * Everything that a tunnel needs of the host's network: kept so, and undone when disposed or when the process dies.
  *
- * | what is set up                              | who undoes it when the process dies                              |
- * |---------------------------------------------|------------------------------------------------------------------|
- * | TUN interface, its addresses, MTU and state | the kernel, with the interface's descriptor                      |
- * | addresses and port held against others      | the kernel, with the socket of a name lock (name_lock.ts)        |
- * | forwarding (forwarding.ts)                  | an undo child for each sysctl (undo_child.ts), the last tunnel's |
- * | NAT in a table of ours (owned_table.ts)     | the kernel, with the child that owns the table                   |
- * | rules in the chains of others (firewall.ts) | the undo list (undo_list.ts)                                     |
+ * | what is set up                                 | who undoes it when the process dies                              |
+ * |------------------------------------------------|------------------------------------------------------------------|
+ * | TUN interface, its addresses, routes, MTU and  | the kernel, with the interface's descriptor                      |
+ * | state (tun_interface.ts)                       |                                                                  |
+ * | addresses and port held against others         | the kernel, with the socket of a name lock (name_lock.ts)        |
+ * | forwarding (forwarding.ts)                     | an undo child for each sysctl (undo_child.ts), the last tunnel's |
+ * | NAT in a table of ours (owned_table.ts)        | the kernel, with the child that owns the table                   |
+ * | rules in the chains of others (firewall.ts)    | the undo list (undo_list.ts)                                     |
  *
  * `look/` reads what is there, and changes nothing.
  */
@@ -17,7 +18,7 @@ import { rules, type FirewallOptions } from './firewall_rules.js';
 import { Forwarding } from './forwarding.js';
 import { holdServerPort } from './server_port.js';
 import type { TunAddresses } from './look/interfaces.js';
-import { configureTun } from './tun_interface.js';
+import { TunInterface } from './tun_interface.js';
 import type { Endpoint } from '../wire/endpoint.js';
 import { UndoList } from './undo_list.js';
 import { Upkeep, type HostPart } from './upkeep.js';
@@ -47,11 +48,12 @@ export async function setUpHostNetwork(options: HostNetworkOptions): Promise<Hos
   try {
     if (listening) opened.use(await holdServerPort(listening.port, options.firewall));
     const undoList = opened.use(new UndoList());
-    const parts: HostPart[] = [opened.use(new Forwarding(addresses.peer6 !== undefined))];
+    const parts: HostPart[] = [
+      opened.use(new TunInterface(tun, addresses, mtu)),
+      opened.use(new Forwarding(addresses.peer6 !== undefined)),
+    ];
     if (options.firewall) parts.push(opened.use(new Firewall(firewallOptions(options), undoList, warn)));
-    await configureTun(tun, addresses, mtu);
-    const { local4, peer4, local6, peer6 } = addresses;
-    const done = [`interface ${tun}: ${local4} -> ${peer4}${local6 ? `, ${local6} -> ${peer6}` : ''}, MTU ${mtu}`];
+    const done: string[] = [];
     for (const part of parts) done.push(...(await part.ensure()));
     opened.use(new Upkeep(parts, warn));
     if (!options.firewall) done.push(...neededRules(options));

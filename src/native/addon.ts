@@ -136,6 +136,7 @@ interface Addon {
   readonly limitCapabilities: (mask: number) => number;
   readonly filterSystemCalls: () => number;
   readonly rulesetGeneration: () => number;
+  readonly isSetUp: (name: string, mtu: number, peer: Uint8Array) => number;
 }
 
 function load(): Addon {

@@ -1,4 +1,5 @@
 /** What the addon does to the whole process and asks of the host. */
+import { encodeAddress } from '../wire/address.js';
 import { addon } from './addon.js';
 
 /**
@@ -12,3 +13,8 @@ export const filterSystemCalls = addon.filterSystemCalls;
 
 /** A number that every change of the nftables ruleset changes, or -errno; needs CAP_NET_ADMIN. */
 export const rulesetGeneration = addon.rulesetGeneration;
+
+/** Whether an interface is up with an MTU in bytes, and the host's route to an address leads to it. Needs no right. */
+export function isSetUp(name: string, mtu: number, peer: string): boolean {
+  return addon.isSetUp(name, mtu, encodeAddress(peer)) === 1;
+}

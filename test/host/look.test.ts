@@ -1,10 +1,12 @@
 import t from 'tap';
-import { isConfigured, readInterfaces } from '../../src/host/look/interfaces.js';
+import { readInterfaces, readRoutes } from '../../src/host/look/interfaces.js';
 import { isListening, readIsListening } from '../../src/host/look/ports.js';
-import { isOn } from '../../src/host/look/sysctls.js';
+import { isOn, refusalOf } from '../../src/host/look/sysctls.js';
 import { tunState } from '../../src/host/look/tun.js';
 import { createServer } from 'node:net';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { isSetUp } from '../../src/native/process.js';
 import { recorded } from './recorded.js';
 
 t.test('a port that a program listens on is seen, in whichever family', async (t) => {
@@ -35,31 +37,20 @@ t.test('a TUN is free to be attached to when it is persistent, and only then', a
   t.equal(tunState({ index: '7\n', flags: '0x5801\n' }), 'persistent');
 });
 
-const STATE = {
-  ifname: 'tun0',
-  mtu: 1500,
-  flags: ['POINTOPOINT', 'NOARP', 'UP', 'LOWER_UP'],
-  addr_info: [
-    { local: '192.168.201.1', address: '192.168.201.2', prefixlen: 32 },
-    { local: 'fcc9::1', address: 'fcc9::2', prefixlen: 128 },
-  ],
-};
-const FOUR = { local4: '192.168.201.1', peer4: '192.168.201.2' };
-const BOTH = { ...FOUR, local6: 'fcc9:0::1', peer6: 'FCC9::2' };
-
-t.test('an interface that was prepared is known as such', async (t) => {
-  t.ok(isConfigured([STATE], 'tun0', FOUR, 1500));
-  t.ok(isConfigured([STATE], 'tun0', BOTH, 1500), 'however its IPv6 addresses are written');
-  t.notOk(isConfigured([STATE], 'tun1', FOUR, 1500), 'another one');
-  t.notOk(isConfigured([STATE], 'tun0', FOUR, 1400), 'another MTU');
-  t.notOk(isConfigured([{ ...STATE, flags: ['POINTOPOINT'] }], 'tun0', FOUR, 1500), 'down');
-  t.notOk(isConfigured([STATE], 'tun0', { ...FOUR, peer4: '192.168.201.3' }, 1500), 'another far end');
-  t.notOk(isConfigured([{ ...STATE, addr_info: STATE.addr_info.slice(0, 1) }], 'tun0', BOTH, 1500), 'no IPv6');
-});
-
-t.test('the interfaces and sysctls of this very host can be read', async (t) => {
+t.test('the interfaces, routes and sysctls of this very host can be read', async (t) => {
   const lo = (await readInterfaces()).find(({ ifname }) => ifname === 'lo');
-  t.type(lo?.mtu, 'number');
+  t.ok(lo?.addr_info.some(({ local }) => local === '127.0.0.1'));
+  t.ok((await readRoutes()).some(({ dst }) => dst.startsWith('127.')));
+  t.equal(refusalOf('net.ipv4.ip_nonsense'), 'ENOENT');
   t.equal(isOn('net.ipv4.ip_nonsense'), false);
   t.equal(isOn('kernel.pid_max'), true);
+});
+
+t.test('an interface is set up when it is up, has its MTU and a route leads to it', async (t) => {
+  const mtu = Number(readFileSync('/sys/class/net/lo/mtu', 'utf8'));
+  t.ok(isSetUp('lo', mtu, '127.0.0.2'));
+  t.notOk(isSetUp('lo', mtu - 1, '127.0.0.2'), 'another MTU');
+  t.notOk(isSetUp('lo', mtu, '198.51.100.1'), 'another route, or none');
+  t.notOk(isSetUp('lo', mtu, 'ff0e::1'));
+  t.notOk(isSetUp('no-such', mtu, '127.0.0.2'), 'no interface');
 });

@@ -25,6 +25,61 @@ t.test(
   },
 );
 
+t.test('an interface that others take down or empty is set up again', { skip, timeout: 120_000 }, async (t) => {
+  await using rig = await Rig.create();
+  const server = await rig.server.guise('server', [...SERVER, '--tun', 'here']);
+  const client = await rig.client.guise('client', [...CLIENT, '--tun', 'here']);
+  const six = await rig.client.guise('client', [
+    ...['--local', '[::1]:5000', '--remote', '[fd00:2::2]:4567', '--tun', 'six'],
+  ]);
+  await startPeer(rig.server, '--bind 127.0.0.1:7000 --echo --from-all --idle 600');
+  const lost = async (): Promise<number[]> =>
+    Promise.all(
+      ['127.0.0.1', '[::1]'].map(async (host) => (await ping(rig.client, `--to ${host}:5000 --count 5`)).lost),
+    );
+  t.same(await lost(), [0, 0]);
+  const again = /interface (here|six): .* again: others had changed it/;
+  const changes = [
+    'address flush dev here',
+    '-4 address flush dev here',
+    '-6 address flush dev here',
+    'address delete 192.168.201.1 peer 192.168.201.2/32 dev here',
+    'link set here down',
+    'route flush dev here',
+    '-6 route flush dev here',
+    'link set here mtu 1300',
+  ];
+  for (const [times, change] of changes.entries()) {
+    await rig.server.run('ip', change.split(' '));
+    await server.waitFor(again, times);
+    t.same(await lost(), [0, 0], `server: ${change}`);
+  }
+  for (const [times, change] of ['address flush dev', 'link set down dev', 'route flush dev'].entries()) {
+    await rig.client.run('ip', [...change.split(' '), 'here']);
+    await rig.client.run('ip', ['-6', ...change.split(' '), 'six']);
+    await Promise.all([client, six].map((each) => each.waitFor(again, times)));
+    t.same(await lost(), [0, 0], `client: ${change}`);
+  }
+  t.equal(server.output.match(/others had changed it/g)?.length, changes.length, 'each said once');
+  t.match(await rig.server.run('ip', ['link', 'show', 'here']), /mtu 1500/);
+});
+
+t.test(
+  'an interface that cannot be set up again is told once, with the cause',
+  { skip, timeout: 60_000 },
+  async (t) => {
+    await using rig = await Rig.create();
+    const server = await rig.server.guise('server', [...SERVER, '--tun', 'here']);
+    await rig.server.run('ip', ['route', 'add', '192.168.201.2/32', 'dev', 'eth0', 'table', '77']);
+    await rig.server.run('ip', ['rule', 'add', 'priority', '10', 'to', '192.168.201.2', 'lookup', '77']);
+    await server.waitFor(/The route to 192\.168\.201\.2 does not lead to here; .*ip route get 192\.168\.201\.2/);
+    await rig.server.run('ip', ['rule', 'delete', 'priority', '10']);
+    await rig.client.guise('client', CLIENT);
+    await startPeer(rig.server, '--bind 127.0.0.1:7000 --echo');
+    t.equal((await ping(rig.client, '--to 127.0.0.1:5000 --count 5')).lost, 0);
+  },
+);
+
 t.test('a persistent interface of the user needs no right at all', { skip, timeout: 60_000 }, async (t) => {
   const user = `${process.getuid!()}`;
   for (const queues of [[], ['multi_queue']]) {

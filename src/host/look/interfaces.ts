@@ -1,5 +1,4 @@
-/** The interfaces of this network namespace and their addresses, as `ip` tells them. Looks, and changes nothing. */
-import { normalAddress } from '../../wire/address.js';
+/** The networks of this network namespace, as `ip` tells them. Looks, and changes nothing. */
 import { run } from '../command.js';
 
 /** The host's end and the stack's end. */
@@ -20,10 +19,13 @@ export interface InterfaceAddress {
 /** What `ip -json address` tells of an interface. */
 export interface InterfaceState {
   readonly ifname: string;
-  /** Bytes. */
-  readonly mtu: number;
-  readonly flags: readonly string[];
   readonly addr_info: readonly InterfaceAddress[];
+}
+
+/** What `ip -json route` tells of a route; `dst` is `default`, an address or a network. */
+export interface Route {
+  readonly dst: string;
+  readonly dev?: string;
 }
 
 /** @throws {GuiseError} ERR_GUISE_PROGRAM_MISSING, ERR_GUISE_PROGRAM_FAILED */
@@ -31,16 +33,14 @@ export async function readInterfaces(): Promise<InterfaceState[]> {
   return JSON.parse(await run('ip', ['-json', 'address', 'show'])) as InterfaceState[];
 }
 
-/** Whether an interface is up with these addresses and this MTU in bytes. */
-export function isConfigured(
-  interfaces: readonly InterfaceState[],
-  name: string,
-  { local4, peer4, local6, peer6 }: TunAddresses,
-  mtu: number,
-): boolean {
-  const state = interfaces.find(({ ifname }) => ifname === name);
-  if (state?.mtu !== mtu || !state.flags.includes('UP')) return false;
-  const has = (local: string, peer: string): boolean =>
-    state.addr_info.some((each) => each.local === normalAddress(local) && each.address === normalAddress(peer));
-  return has(local4, peer4) && (!local6 || !peer6 || has(local6, peer6));
+/**
+ * The routes of all tables, of both families.
+ *
+ * @throws {GuiseError} ERR_GUISE_PROGRAM_MISSING, ERR_GUISE_PROGRAM_FAILED
+ */
+export async function readRoutes(): Promise<Route[]> {
+  const families = await Promise.all(
+    ['-4', '-6'].map((family) => run('ip', ['-json', family, 'route', 'show', 'table', 'all'])),
+  );
+  return families.flatMap((routes) => JSON.parse(routes || '[]') as Route[]);
 }
