@@ -286,4 +286,16 @@ export const HOST = {
   reopenWait: 500,
   /** Two guises' pairs of addresses are this far apart, as if each were a network of its own. */
   addressStep: 4,
+  /**
+   * Pairs to go on from where networks and routes of the host have all of the usual ones: RFC 1918, the addresses of
+   * benchmarks (RFC 2544), which nobody routes, and RFC 4193.
+   */
+  otherAddresses: [
+    ['10.200.200.1', '10.200.200.2'],
+    ['172.30.200.1', '172.30.200.2'],
+    ['198.19.200.1', '198.19.200.2'],
+    ['fd67:7569:7365::1', 'fd67:7569:7365::2'],
+  ],
+  /** Routes to larger networks are parts of a default route (0.0.0.0/1, 2000::/3), or of all that is private (fc00::/7). */
+  leastNetworkBits: 8,
 } as const;

@@ -1,10 +1,9 @@
 /** Takes the addresses of both ends of the TUN: what the user gives, or else a pair that nothing on this host has. */
 import { guiseError } from '../errors.js';
-import { freePairs, wantedPair, type Ends } from './address_choice.js';
+import { freePairs, wantedPair, type Ends, type InUse } from './address_choice.js';
 import { Disposables } from './disposables.js';
-import { readInterfaces, type InterfaceAddress } from './look/interfaces.js';
+import { readInterfaces, readRoutes, type TunAddresses } from './look/interfaces.js';
 import { lockName } from './name_lock.js';
-import type { TunAddresses } from './look/interfaces.js';
 
 export interface AddressOptions {
   /** By options. */
@@ -26,7 +25,11 @@ export interface HeldAddresses extends AsyncDisposable {
  * @throws {GuiseError} ERR_GUISE_ADDRESSES_TAKEN when given ones are in use, or none is left
  */
 export async function holdAddresses({ given, usual, ipv6, tun }: AddressOptions): Promise<HeldAddresses> {
-  const others = (await readInterfaces()).filter(({ ifname }) => ifname !== tun).flatMap(({ addr_info }) => addr_info);
+  const [interfaces, routes] = await Promise.all([readInterfaces(), readRoutes()]);
+  const others: InUse = {
+    addresses: interfaces.filter(({ ifname }) => ifname !== tun).flatMap(({ addr_info }) => addr_info),
+    routes: routes.filter(({ dev }) => dev === undefined || dev !== tun),
+  };
   const opened = new Disposables();
   try {
     const four = opened.use(await hold([given.local4, given.peer4], [usual.local4, usual.peer4], others));
@@ -48,11 +51,7 @@ interface HeldPair extends AsyncDisposable {
   readonly peer: string;
 }
 
-async function hold(
-  given: Ends<string | undefined>,
-  usual: Ends<string>,
-  others: readonly InterfaceAddress[],
-): Promise<HeldPair> {
+async function hold(given: Ends<string | undefined>, usual: Ends<string>, others: InUse): Promise<HeldPair> {
   const wanted = wantedPair(given, usual);
   for (const [local, peer] of freePairs(wanted, usual, others)) {
     const held = await lockName(peer);

@@ -96,16 +96,45 @@ t.test(
   },
 );
 
-t.test('the addresses of a network that the host is in are left alone', { skip, timeout: 60_000 }, async (t) => {
-  await using rig = await Rig.create();
-  await rig.client.run('ip', ['address', 'add', '192.168.200.77/24', 'dev', 'eth0']);
-  const client = await rig.client.guise('client', [
-    '--local',
-    '127.0.0.1:5000',
-    '--remote',
-    '10.0.2.2:4567',
-    '--device',
-    'tun',
-  ]);
-  t.match(client.output, /192\.168\.201\.1 -> 192\.168\.201\.2,/);
-});
+t.test(
+  'addresses of networks that the host is in or has a route to are left alone',
+  { skip, timeout: 60_000 },
+  async (t) => {
+    await using rig = await Rig.create();
+    const args = ['--remote', '10.0.2.2:4567', '--device', 'tun'];
+    const addresses = async (port: number): Promise<string> => {
+      const client = await rig.client.guise('client', ['--local', `127.0.0.1:${port}`, ...args]);
+      return / -> (\S+), MTU/.exec(client.output)![1]!;
+    };
+    const ip = (command: string): Promise<string> => rig.client.run('ip', command.split(' '));
+    await ip('address add 192.168.200.77/24 dev eth0');
+    t.equal(await addresses(5000), '192.168.201.2');
+    await ip('route add 192.168.201.0/25 via 10.0.1.1');
+    await ip('route add 192.168.201.130/32 via 10.0.1.1 table 77');
+    t.equal(await addresses(5001), '192.168.201.134', 'a route, in whichever table');
+    await ip('route add 0.0.0.0/1 via 10.0.1.1');
+    await ip('route add 128.0.0.0/1 via 10.0.1.1');
+    t.equal(await addresses(5002), '192.168.201.138', 'a default route in halves tells of no network');
+    await ip('route add 192.168.0.0/16 via 10.0.1.1');
+    t.match(await addresses(5003), /^10\./, 'all of 192.168 is routed');
+    const six = await rig.client.guise('client', [
+      '--local',
+      '[::1]:5000',
+      '--remote',
+      '[fd00:2::2]:4567',
+      '--device',
+      'tun',
+    ]);
+    t.match(six.output, /, fcc8::1 -> fcc8::2,/);
+    await ip('-6 route add fcc8::/64 via fd00:1::1');
+    const next = await rig.client.guise('client', [
+      '--local',
+      '[::1]:5001',
+      '--remote',
+      '[fd00:2::2]:4567',
+      '--device',
+      'tun',
+    ]);
+    t.notMatch(next.output, /fcc8:/);
+  },
+);
