@@ -213,6 +213,13 @@ const SYSTEM: Readonly<Record<string, Readonly<Record<string, Entry>>>> = {
     ECONNABORTED: { sentence: 'The stack was closed meanwhile' },
     EADDRNOTAVAIL: { sentence: 'The stack has no free port or no address of this family' },
     ENETUNREACH: { sentence: 'No route to this network', mend: 'see `ip route`' },
+    EHOSTUNREACH: { sentence: 'The routes of this host say that there is no way', mend: 'see `ip route`' },
+    EACCES: { sentence: 'The routes of this host forbid it', mend: 'see `ip route` and `ip rule`' },
+    EINVAL: { sentence: 'The routes of this host lead nowhere', mend: 'see `ip route` and `ip rule`' },
+    EPERM: {
+      sentence: 'The firewall of this host drops what is sent there',
+      mend: 'let this TCP port pass its OUTPUT chains',
+    },
     ENFILE: { sentence: 'As many connections as allowed are open' },
     EMFILE: { sentence: 'Too many open files', mend: MORE_FILES },
   },
@@ -263,6 +270,22 @@ const SYSTEM: Readonly<Record<string, Readonly<Record<string, Entry>>>> = {
       option: 'local',
     },
   },
+  send: {
+    ECONNREFUSED: { sentence: 'Nobody listens there', mend: 'start what is to listen, or check the port' },
+    EHOSTUNREACH: {
+      sentence: 'The host there does not answer, or a router or firewall on the way rejects the datagrams',
+      mend: 'check the address, and that the host is up',
+    },
+    ENETUNREACH: { sentence: 'No route to this network', mend: 'see `ip route`' },
+    EPERM: {
+      sentence: 'The firewall of this host drops what is sent there',
+      mend: 'let this UDP port pass its OUTPUT chains',
+    },
+    EACCES: {
+      sentence: 'A firewall or a prohibiting route forbids to send there',
+      mend: 'see `ip route`, and the firewalls on the way',
+    },
+  },
   read: {
     ECONNRESET: { sentence: 'The peer has reset the connection' },
     ETIMEDOUT: { sentence: 'The peer does not answer any more' },
@@ -275,6 +298,63 @@ const SYSTEM: Readonly<Record<string, Readonly<Record<string, Entry>>>> = {
     ENODEV: { sentence: 'The packet device is gone: somebody deleted the interface or closed its other end' },
   },
 };
+
+const RESETS: Entry = {
+  sentence:
+    '{count} connections were reset within a minute: if the server was not restarted, a box on the way injects RSTs',
+  mend: 'have both ends ignore them (`ignore-rst`)',
+};
+
+/** What evidence says of an open that nobody has answered, or that a RST has refused. */
+const CONNECT_CAUSES = {
+  ownFirewall: {
+    sentence: 'the firewall of this host drops what is sent there',
+    mend: 'let this TCP port pass its OUTPUT chains',
+  },
+  unsent: { sentence: 'the kernel did not send {count} of them ({code})', mend: 'see `ip route` and `ip link`' },
+  noRoute: { sentence: 'this host has no route there ({code})', mend: 'see `ip route`' },
+  silentHop: {
+    sentence: '{hop}, to which they go by {interface}, does not answer who has its address',
+    mend: 'check the link and that address',
+  },
+  unreachable: { sentence: '{from} says {what}', mend: 'ask whoever runs that router or firewall' },
+  otherPort: {
+    sentence: 'an answer came to port {port} instead, since this host masquerades its own segments',
+    mend: 'exempt TCP to this port from that, or use a TUN',
+  },
+  strange: {
+    sentence: '{what}s came that do not answer them, so that something on the way changes sequence numbers',
+    mend: 'look at what comes in with tcpdump',
+  },
+  notForwarded: {
+    sentence: 'nothing from {tun} has come as far as the NAT of this host',
+    mend: 'let it pass the FORWARD chains, and have its connections tracked',
+  },
+  otherSender: {
+    sentence: 'the RST has come through {hops} routers and what the server sends through {known}: another has sent it',
+    mend: 'look for a firewall on the way',
+  },
+  resetByNextHop: {
+    sentence: 'the RST is from {hop}, the next hop, as its TTL of {hopLimit} says',
+    mend: 'look for a firewall or a missing port forwarding there',
+  },
+} as const satisfies Record<string, Entry & { readonly mend: string }>;
+
+/** A cause that evidence speaks for, with the details of its sentence. */
+export interface ConnectCause {
+  readonly cause: keyof typeof CONNECT_CAUSES;
+  readonly details?: Details;
+}
+
+/** What is known of an open that has not succeeded. */
+export interface ConnectTrouble {
+  /** How many SYNs were sent. */
+  readonly syns: number;
+  /** From which address and by which interface they leave, where that is known. */
+  readonly leaving?: { readonly source: string; readonly interface: string };
+  /** The first one first; none where nothing but the silence is known. */
+  readonly causes: readonly ConnectCause[];
+}
 
 /** Where to get the host's own tools, by program. */
 const PROGRAMS: Readonly<Record<string, Pick<Entry, 'option'> & { readonly mend: string }>> = {
@@ -322,12 +402,22 @@ const DROPS: Readonly<Record<string, Entry>> = {
     sentence: 'datagrams are larger than one segment carries',
     mend: 'lower the MTU of WireGuard (see the MTU line above)',
   },
-  emptyDatagram: { sentence: 'datagrams of 0 bytes, which no segment can carry' },
+  emptyDatagram: {
+    sentence: 'datagrams of 0 bytes, which no segment can carry',
+    mend: 'have the application send a byte at least (WireGuard never sends less)',
+  },
   deviceRefused: {
     sentence: 'the kernel did not take segments that were to be sent',
     mend: 'look at the MTU of the interface, the routes to the other end, and the OUTPUT chains of the host',
   },
-  backendRefused: { sentence: 'nobody listens at the address of the UDP service', mend: 'start the service there' },
+  backendRefused: {
+    sentence: 'the UDP service did not take datagrams, since nobody listens there or there is no way to it',
+    mend: 'start it, and check its address',
+  },
+  applicationRefused: {
+    sentence: 'an application did not take the datagrams for it: it has ended, most likely',
+    mend: 'start it again',
+  },
   udpSendFailed: { sentence: 'datagrams could not be sent by UDP' },
   noFlow: { sentence: 'datagrams were sent on a connection that had just ended' },
   sendQueueFull: { sentence: 'datagrams were sent faster than the device takes them' },
@@ -366,7 +456,13 @@ const DROPS: Readonly<Record<string, Entry>> = {
 };
 
 /** All of it, for tests and documentation. */
-export const REGISTRY = { own: OWN, system: SYSTEM, programs: PROGRAMS, drops: DROPS } as const;
+export const REGISTRY = {
+  own: OWN,
+  system: SYSTEM,
+  programs: PROGRAMS,
+  drops: DROPS,
+  connectCauses: CONNECT_CAUSES,
+} as const;
 
 /**
  * The codes of ours. An error of the system has the system's code.
@@ -462,9 +558,65 @@ export function systemError(
   { address, port }: { readonly address?: string; readonly port?: number } = {},
 ): GuiseError {
   const code = typeof error === 'string' ? error : getSystemErrorName(error);
+  return ofSystem(code, syscall, SYSTEM[syscall]?.[code], { address, port });
+}
+
+/**
+ * Builds the error of an open that has not succeeded, with what is known of the cause.
+ *
+ * @param code ETIMEDOUT, ECONNREFUSED, or what the kernel said of a SYN
+ */
+export function connectError(
+  code: string,
+  remote: { readonly address: string; readonly port: number },
+  trouble: ConnectTrouble,
+): GuiseError {
+  const usual = SYSTEM['connect']?.[code];
+  return ofSystem(code, 'connect', usual && withCauses(usual, code === 'ETIMEDOUT', trouble), remote);
+}
+
+/** Says that an open takes long, with what is known of the cause. */
+export function connectWarning(
+  remote: { readonly address: string; readonly port: number },
+  trouble: ConnectTrouble,
+): string {
+  const entry = withCauses(SYSTEM['connect']!['ETIMEDOUT']!, true, trouble);
+  return `connect ${formatEndpoint(remote)}: ${sentenceOf(entry, {}).replace('No answer', 'No answer yet')}`;
+}
+
+/** What it may mean that connections are reset again and again. */
+export function resetsAdvice(count: number): string {
+  return sentenceOf(RESETS, { count });
+}
+
+/** A cause by itself, in one sentence. */
+export function causeSentence({ cause, details = {} }: ConnectCause): string {
+  return sentenceOf(CONNECT_CAUSES[cause], details);
+}
+
+/** @param counted the sentence says of how many SYNs, and how they leave */
+function withCauses({ sentence, mend }: Entry, counted: boolean, { syns, leaving, causes }: ConnectTrouble): Entry {
+  const how = leaving ? ` from ${leaving.source} by ${leaving.interface}` : '';
+  const what = counted && syns > 0 ? `${sentence} to ${syns} SYN${syns > 1 ? 's' : ''}${how}` : sentence;
+  if (causes.length === 0) return { sentence: what, ...(mend === undefined ? {} : { mend }) };
+  const filled = causes.map(({ cause, details = {} }) => {
+    const entry = CONNECT_CAUSES[cause];
+    return { sentence: fill(entry.sentence, details), mend: fill(entry.mend, details) };
+  });
+  return {
+    sentence: `${what}: ${filled.map((each) => each.sentence).join(', and ')}`,
+    mend: [...new Set(filled.map((each) => each.mend))].join(', and '),
+  };
+}
+
+function ofSystem(
+  code: string,
+  syscall: string,
+  entry: Entry | undefined,
+  { address, port }: { readonly address?: string | undefined; readonly port?: number | undefined },
+): GuiseError {
   const errno: number | undefined = (constants.errno as Readonly<Record<string, number>>)[code];
   const where = address === undefined || port === undefined ? '' : ` ${formatEndpoint({ address, port })}`;
-  const entry = SYSTEM[syscall]?.[code];
   const what = `${syscall} ${code}${where}`;
   return new GuiseError(code, entry ? `${what}: ${sentenceOf(entry, {})}` : `${what}.`, {
     syscall,

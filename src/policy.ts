@@ -121,6 +121,8 @@ export const RINGS = {
 export const CONNECTION = {
   /** Milliseconds until a SYN is sent again, doubled each time: at 0, 1, 3 and 7 s, as Linux does (RFC 6298 §2.1, §5.5). */
   synWait: 1000,
+  /** Milliseconds without an answer until what is known of the cause is said: two SYNs have had none. */
+  unansweredAfter: 3000,
   /** Milliseconds until an open has failed: four SYNs and time for an answer to the last. */
   connectTimeout: 15_000,
   /** Ports that connections are opened from: Linux's net.ipv4.ip_local_port_range, which phantun takes too. */
@@ -236,6 +238,9 @@ export const RECONNECT = {
    * server that is full resets what it has taken, in a round trip.
    */
   stable: 1000,
+  /** Connections that were reset within these milliseconds, after which that is said: a server is not restarted so often. */
+  suspiciousResets: 3,
+  resetsWithin: 60_000,
   /** Milliseconds that an attempt to connect again may take: SYNs at 0, 1 and 3 s, then from another port. */
   timeout: 5000,
   /**
@@ -261,6 +266,11 @@ export const NAMES = {
 export const OBSERVE = {
   /** Lines about single connections a second; a flood of them would cost more than the connections. */
   connectionLines: 50,
+  /**
+   * Milliseconds that a service may take for its first datagram back until that is said at the client: WireGuard asks
+   * twice in that time (its REKEY_TIMEOUT is 5 s).
+   */
+  answerWait: 10_000,
   /** Milliseconds between two looks at what was dropped. */
   dropInterval: 5000,
   /** Remote addresses of which it is remembered what was said of their paths. */

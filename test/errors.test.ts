@@ -4,11 +4,14 @@ import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
 import { OPTIONS } from '../src/config/schema.js';
 import {
+  causeSentence,
+  connectError,
   dropAdvice,
   guiseError,
   GuiseError,
   programMissing,
   REGISTRY,
+  resetsAdvice,
   systemError,
   usageError,
   UsageError,
@@ -17,7 +20,12 @@ import {
 import { addon } from '../src/native/addon.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
-const own = REGISTRY.own as Readonly<Record<string, { sentence: string; mend?: string; option?: string }>>;
+interface Text {
+  readonly sentence: string;
+  readonly mend?: string;
+  readonly option?: string;
+}
+const own = REGISTRY.own as Readonly<Record<string, Text>>;
 const options = new Set(Object.values(OPTIONS).flatMap((schema) => Object.keys(schema)));
 
 /** Every text of the registry with the place where it stands. */
@@ -25,13 +33,14 @@ const texts = [
   ...Object.entries(own),
   ...Object.entries(REGISTRY.programs).map(([name, entry]) => [name, { sentence: 'x', ...entry }] as const),
   ...Object.entries(REGISTRY.drops),
+  ...Object.entries(REGISTRY.connectCauses),
   ...Object.entries(REGISTRY.system).flatMap(([call, codes]) =>
     Object.entries(codes).map(([code, entry]) => [`${call} ${code}`, entry] as const),
   ),
 ];
 
 /** A word for each detail that a text wants. */
-function details({ sentence, mend = '', option = '' }: { sentence: string; mend?: string; option?: string }) {
+function details({ sentence, mend = '', option = '' }: Text) {
   const names = [...`${sentence}${mend}${option}`.matchAll(/\{(\w+)\}/g)].map(([, name]) => name!);
   return Object.fromEntries(names.map((name) => [name, `<${name}>`]));
 }
@@ -94,7 +103,7 @@ t.test('a program that is missing comes with where to get it', async (t) => {
 });
 
 t.test('no text names a flag: the option says which one it is', async (t) => {
-  for (const [name, { sentence, mend = '', option }] of texts) {
+  for (const [name, { sentence, mend = '', option }] of texts as readonly (readonly [string, Text])[]) {
     for (const [flag, , word] of `${sentence} ${mend}`.matchAll(/--(no-)?([a-z][\w-]*)/g)) {
       t.notOk(options.has(word!), `${name} names ${flag}`);
     }
@@ -112,12 +121,14 @@ t.test('every reason for a drop has a sentence', async (t) => {
   t.equal(dropAdvice('none'), undefined);
   const said = reasons.filter((reason) => dropAdvice(reason) !== undefined).sort();
   t.same(said, [
+    'applicationRefused',
     'applicationsFull',
     'backendRefused',
     'badAck',
     'badChecksum',
     'deviceOverrun',
     'deviceRefused',
+    'emptyDatagram',
     'eventsFull',
     'flowsFull',
     'outOfWindow',
@@ -126,6 +137,19 @@ t.test('every reason for a drop has a sentence', async (t) => {
     'sourceFull',
     'synLimit',
   ]);
+});
+
+t.test('every cause of an open that does not succeed can be built, and all of them are one sentence', async (t) => {
+  const names = Object.keys(REGISTRY.connectCauses) as (keyof typeof REGISTRY.connectCauses)[];
+  const causes = names.map((cause) => ({ cause, details: details(REGISTRY.connectCauses[cause]) }));
+  for (const each of causes) {
+    const sentence = causeSentence(each);
+    isSentence(t, sentence, each.cause);
+    for (const name of Object.keys(each.details)) t.match(sentence, `<${name}>`);
+  }
+  const { message } = connectError('ETIMEDOUT', { address: '192.0.2.1', port: 80 }, { syns: 2, causes });
+  isSentence(t, message, 'all');
+  isSentence(t, resetsAdvice(3), 'resets');
 });
 
 t.test('errors are built here and nowhere else', async (t) => {

@@ -1,8 +1,11 @@
 #include "binding/host_functions.h"
 
+#include <algorithm>
+
 #include "binding/arguments.h"
 #include "host/held_port.h"
 #include "host/interface_state.h"
+#include "host/routes.h"
 #include "host/ruleset_generation.h"
 #include "io/link_device.h"
 #include "io/tun_device.h"
@@ -48,6 +51,25 @@ Napi::Value HoldPort(const Napi::CallbackInfo& info) {
   if (const int error = hold_port(local, fd, syscall)) return failure(info.Env(), error, syscall);
   result.Set("fd", fd.release());
   result.Set("port", local.port);
+  return result;
+}
+
+// (address, port, mark, interface): {interface, nextHop, isGateway, isSilent}, or {errno, syscall}.
+Napi::Value FindDeparture(const Napi::CallbackInfo& info) {
+  const Endpoint remote = arguments::endpoint(info[0], info[1], 1);
+  const uint32_t mark = arguments::whole_number(info[2], "mark", 0, arguments::kAny32);
+  const std::string name = arguments::text(info[3], "interface");
+  const uint32_t interface = name.empty() ? interface_past_tunnels(remote.address) : ::if_nametoindex(name.c_str());
+  Departure departure;
+  if (const int error = find_departure(remote.address, mark, interface, departure))
+    return failure(info.Env(), error, "RTM_GETROUTE");
+  auto next_hop = Napi::Uint8Array::New(info.Env(), arguments::kAddressBytes);
+  std::ranges::copy(departure.next_hop.bytes, next_hop.Data());
+  auto result = Napi::Object::New(info.Env());
+  result.Set("interface", departure.name);
+  result.Set("nextHop", next_hop);
+  result.Set("isGateway", departure.has_gateway);
+  result.Set("isSilent", departure.neighbour_silent);
   return result;
 }
 
@@ -102,6 +124,7 @@ Napi::Value IsSetUp(const Napi::CallbackInfo& info) {
 void add_host_functions(Napi::Env env, Napi::Object exports) {
   exports.Set("openTun", Napi::Function::New(env, OpenTun));
   exports.Set("openLinks", Napi::Function::New(env, OpenLinks));
+  exports.Set("findDeparture", Napi::Function::New(env, FindDeparture));
   exports.Set("holdPort", Napi::Function::New(env, HoldPort));
   exports.Set("limitCapabilities", Napi::Function::New(env, LimitCapabilities));
   exports.Set("filterSystemCalls", Napi::Function::New(env, FilterSystemCalls));

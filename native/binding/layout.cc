@@ -66,7 +66,9 @@ Napi::Object event_types(Napi::Env env) {
                        {"answer", number(EventType::kAnswer)},
                        {"recut", number(EventType::kRecut)},
                        {"icmpError", number(EventType::kIcmpError)},
-                       {"applicationGone", number(EventType::kApplicationGone)}});
+                       {"applicationGone", number(EventType::kApplicationGone)},
+                       {"refused", number(EventType::kRefused)},
+                       {"unsent", number(EventType::kUnsent)}});
 }
 
 Napi::Object opening_detail(Napi::Env env) {

@@ -2,6 +2,7 @@
 
 #include <linux/fib_rules.h>
 #include <linux/if_link.h>
+#include <linux/neighbour.h>
 #include <sys/socket.h>
 
 #include <cerrno>
@@ -20,19 +21,50 @@ uint32_t number_of(std::span<const uint8_t> bytes) {
   return number;
 }
 
-// The interface that a route leads to; 0 for none.
-uint32_t route(const Address& remote, uint32_t mark) {
-  const bool v4 = remote.is_v4();
+std::span<const uint8_t> bytes_of(const Address& address) {
+  return address.is_v4() ? std::span(address.v4(), 4) : std::span<const uint8_t>(address.bytes);
+}
+
+Address address_of(std::span<const uint8_t> bytes) {
+  if (bytes.size() == 4) return Address::from_v4(bytes.data());
+  return bytes.size() == 16 ? Address::from_v6(bytes.data()) : Address();
+}
+
+// The route of packets with a mark by an interface, 0 for none and any. 0, or -errno.
+int find_route(const Address& remote, uint32_t mark, uint32_t by, Departure& out) {
   rtmsg message{};
   message.rtm_family = static_cast<uint8_t>(family_of(remote));
-  message.rtm_dst_len = v4 ? 32 : 128;
+  message.rtm_dst_len = remote.is_v4() ? 32 : 128;
   NetlinkQuestion question(RTM_GETROUTE, 0, message);
-  question.add(RTA_DST, v4 ? std::span(remote.v4(), 4) : std::span<const uint8_t>(remote.bytes));
+  question.add(RTA_DST, bytes_of(remote));
   if (mark != 0) question.add(RTA_MARK, mark);
-  uint32_t interface = 0;
-  const int error = question.ask(
-      [&interface](const NetlinkAnswer& answer) { interface = number_of(answer.attribute(sizeof(rtmsg), RTA_OIF)); });
-  return error ? 0 : interface;
+  if (by != 0) question.add(RTA_OIF, by);
+  return question.ask([&](const NetlinkAnswer& answer) {
+    out.interface = number_of(answer.attribute(sizeof(rtmsg), RTA_OIF));
+    const auto gateway = answer.attribute(sizeof(rtmsg), RTA_GATEWAY);
+    out.has_gateway = !gateway.empty();
+    out.next_hop = gateway.empty() ? remote : address_of(gateway);
+  });
+}
+
+// The interface that a route leads to; 0 for none.
+uint32_t route(const Address& remote, uint32_t mark) {
+  Departure found;
+  return find_route(remote, mark, 0, found) ? 0 : found.interface;
+}
+
+// A neighbour that is being asked for has not answered yet; the kernel asks 3 times, a second apart.
+bool is_silent(const Address& neighbour, uint32_t interface) {
+  ndmsg message{};
+  message.ndm_family = static_cast<uint8_t>(family_of(neighbour));
+  message.ndm_ifindex = static_cast<int>(interface);
+  NetlinkQuestion question(RTM_GETNEIGH, 0, message);
+  question.add(NDA_DST, bytes_of(neighbour));
+  bool silent = false;
+  const int error = question.ask([&silent](const NetlinkAnswer& answer) {
+    silent = (answer.body<ndmsg>().ndm_state & (NUD_INCOMPLETE | NUD_FAILED)) != 0;
+  });
+  return error == 0 && silent;
 }
 
 // wireguard-go's interface is a TUN.
@@ -64,6 +96,15 @@ std::vector<uint32_t> exempted_marks(int family) {
 }
 
 }  // namespace
+
+int find_departure(const Address& remote, uint32_t mark, uint32_t interface, Departure& out) {
+  out = {};
+  if (const int error = find_route(remote, mark, interface, out)) return error;
+  char name[IFNAMSIZ]{};
+  if (::if_indextoname(out.interface, name)) out.name = name;
+  out.neighbour_silent = is_silent(out.next_hop, out.interface);
+  return 0;
+}
 
 uint32_t interface_past_tunnels(const Address& remote) {
   const uint32_t usual = route(remote, 0);

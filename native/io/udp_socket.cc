@@ -1,5 +1,6 @@
 #include "io/udp_socket.h"
 
+#include <linux/errqueue.h>
 #include <netinet/udp.h>
 
 #include <algorithm>
@@ -8,6 +9,10 @@
 
 namespace guise {
 namespace {
+
+// The kernel gives an error that an ICMP message has reported to whichever call comes next, and forgets it with that
+// (net/core/sock.c, sock_error): the call itself has not been tried. Another may come meanwhile.
+constexpr int kTries = 4;
 
 void set(int fd, int level, int option, int value) { (void)::setsockopt(fd, level, option, &value, sizeof value); }
 
@@ -26,6 +31,25 @@ T data_of(const cmsghdr& header) {
   return data;
 }
 
+// The address that a message was sent to; for what the error queue gives, the one that the datagram was sent from.
+Address destination_of(const msghdr& message) {
+  Address address;
+  each_control_message(message, [&](const cmsghdr& header) {
+    if (header.cmsg_level == IPPROTO_IP && header.cmsg_type == IP_PKTINFO) {
+      const auto info = data_of<in_pktinfo>(header);
+      address = Address::from_v4(reinterpret_cast<const uint8_t*>(&info.ipi_addr));
+      return true;
+    }
+    if (header.cmsg_level == IPPROTO_IPV6 && header.cmsg_type == IPV6_PKTINFO) {
+      const auto info = data_of<in6_pktinfo>(header);
+      address = Address::from_v6(info.ipi6_addr.s6_addr);
+      return true;
+    }
+    return false;
+  });
+  return address;
+}
+
 int open_socket(const Endpoint& endpoint, const UdpSocket::Options& options, UniqueFd& out, const char*& syscall) {
   const int family = family_of(endpoint.address);
   UniqueFd fd(::socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
@@ -39,11 +63,36 @@ int open_socket(const Endpoint& endpoint, const UdpSocket::Options& options, Uni
   // A datagram larger than the link is fragmented here, not refused: the tunnel's MTU is the other side's matter.
   if (family == AF_INET) set(fd.get(), IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT);
   if (options.offload) set(fd.get(), SOL_UDP, UDP_GRO, 1);
+  // ICMP errors are kept with whom they are about; without it an unconnected socket hears of none, and a connected one
+  // of those only that are for ever (net/ipv4/udp.c, __udp4_lib_err). [::] carries IPv4 too.
+  set(fd.get(), IPPROTO_IP, IP_RECVERR, 1);
+  if (family == AF_INET6) set(fd.get(), IPPROTO_IPV6, IPV6_RECVERR, 1);
   out = std::move(fd);
   return 0;
 }
 
 }  // namespace
+
+// What ICMP and ICMPv6 say of the way and its end (net/ipv4/icmp.c, icmp_err_convert; net/ipv6/icmp.c, tab_unreach),
+// and what the routes and the firewall of this host do.
+bool is_refusal(int error) {
+  switch (error) {
+    case ECONNREFUSED:
+    case EHOSTUNREACH:
+    case ENETUNREACH:
+    case EHOSTDOWN:
+    case ENONET:
+    case ENOPROTOOPT:
+    case EPROTO:
+    case EOPNOTSUPP:
+    case ENETDOWN:
+    case EACCES:
+    case EPERM:
+      return true;
+    default:
+      return false;
+  }
+}
 
 UdpTarget::UdpTarget(const Tuple& ends, int family) {
   sockaddr_storage storage{};
@@ -108,34 +157,45 @@ size_t UdpBatch::segment_size(size_t message) const {
 
 Endpoint UdpBatch::source(size_t message) const { return to_endpoint(sources_[message]); }
 
-Address UdpBatch::destination(size_t message) const {
-  Address address;
-  each_control_message(messages_[message].msg_hdr, [&](const cmsghdr& header) {
-    if (header.cmsg_level == IPPROTO_IP && header.cmsg_type == IP_PKTINFO) {
-      const auto info = data_of<in_pktinfo>(header);
-      address = Address::from_v4(reinterpret_cast<const uint8_t*>(&info.ipi_addr));
-      return true;
-    }
-    if (header.cmsg_level == IPPROTO_IPV6 && header.cmsg_type == IPV6_PKTINFO) {
-      const auto info = data_of<in6_pktinfo>(header);
-      address = Address::from_v6(info.ipi6_addr.s6_addr);
-      return true;
-    }
-    return false;
-  });
-  return address;
-}
+Address UdpBatch::destination(size_t message) const { return destination_of(messages_[message].msg_hdr); }
 
 size_t UdpSocket::receive(UdpBatch& batch) {
   batch.prepare();
-  const int received =
-      ::recvmmsg(fd_.get(), batch.messages_.data(), static_cast<unsigned>(batch.next_), MSG_DONTWAIT, nullptr);
+  int received = -1;
+  for (int tries = 0; received < 0 && tries < kTries; ++tries) {
+    received = ::recvmmsg(fd_.get(), batch.messages_.data(), static_cast<unsigned>(batch.next_), MSG_DONTWAIT, nullptr);
+    if (received < 0 && errno == EAGAIN) break;
+  }
   if (received <= 0) return 0;
   const auto messages = static_cast<size_t>(received);
   size_t total = 0;
   for (size_t i = 0; i < messages; ++i) total += batch.messages_[i].msg_len;
   batch.next_ = total / messages > UdpBatch::kLargeMessage ? batch.most_large_ : batch.most_;
   return messages;
+}
+
+bool UdpSocket::take_error(UdpError& error) {
+  alignas(cmsghdr) uint8_t control[256];  // sock_extended_err with an address, and IPV6_PKTINFO
+  for (;;) {
+    sockaddr_storage remote{};
+    msghdr message{};
+    message.msg_name = &remote;
+    message.msg_namelen = sizeof remote;
+    message.msg_control = control;
+    message.msg_controllen = sizeof control;
+    if (::recvmsg(fd_.get(), &message, MSG_ERRQUEUE | MSG_DONTWAIT) < 0) return false;
+    error = {.error = 0, .remote = to_endpoint(remote), .local = destination_of(message)};
+    each_control_message(message, [&](const cmsghdr& header) {
+      const bool v4 = header.cmsg_level == IPPROTO_IP && header.cmsg_type == IP_RECVERR;
+      const bool v6 = header.cmsg_level == IPPROTO_IPV6 && header.cmsg_type == IPV6_RECVERR;
+      if (!v4 && !v6) return false;
+      const auto reported = data_of<sock_extended_err>(header);
+      const bool icmp = reported.ee_origin == SO_EE_ORIGIN_ICMP || reported.ee_origin == SO_EE_ORIGIN_ICMP6;
+      if (icmp) error.error = static_cast<int>(reported.ee_errno);
+      return true;
+    });
+    if (error.error != 0) return true;
+  }
 }
 
 int UdpSocket::bind(const Endpoint& local, const Options& options, UniqueFd& out, const char*& syscall) {
@@ -202,19 +262,21 @@ int UdpSocket::send_once(const UdpTarget& target, iovec* vectors, size_t count, 
     message.msg_control = control;
     message.msg_controllen = control_size;
   }
-  // ECONNREFUSED here reports an ICMP error of an earlier datagram and clears it: this one has not been tried.
-  for (int tries = 0;; ++tries) {
+  for (int tries = 1;; ++tries) {
     if (::sendmsg(fd_.get(), &message, 0) >= 0) return 0;
-    if (errno != EINTR && !(errno == ECONNREFUSED && tries == 0)) return -errno;
+    if (errno == EINTR) continue;
+    const int most = is_refusal(errno) ? kTries : errno == EMSGSIZE ? 2 : 1;
+    if (tries >= most) return -errno;
   }
 }
 
 Sent UdpSocket::send(const UdpTarget& target, SegmentRun& run) {
   if (run.segments() > 1 && !segmentation_.load(std::memory_order_relaxed)) return send_each(target, run);
+  const auto segments = static_cast<uint32_t>(run.segments());
+  last_sent_.store(segments, std::memory_order_relaxed);
   const int error = send_once(target, run.vectors(), run.vector_count(), run.segments() > 1 ? run.segment_size() : 0);
   if (error == 0) return {};
-  const auto segments = static_cast<uint32_t>(run.segments());
-  if (error == -ECONNREFUSED) return {.refused = segments};
+  if (is_refusal(-error)) return {.refused = segments, .error = -error};
   if (segments == 1) return {.failed = 1};
   switch (error) {
     case -EIO: {  // the egress device computes no checksums: UDP_SEGMENT never works here
@@ -233,10 +295,16 @@ Sent UdpSocket::send(const UdpTarget& target, SegmentRun& run) {
 
 Sent UdpSocket::send_each(const UdpTarget& target, const SegmentRun& run) {
   Sent sent;
+  last_sent_.store(1, std::memory_order_relaxed);
   run.each([&](std::span<const uint8_t> datagram) {
     iovec vector{const_cast<uint8_t*>(datagram.data()), datagram.size()};
     const int error = send_once(target, &vector, 1, 0);
-    if (error) ++(error == -ECONNREFUSED ? sent.refused : sent.failed);
+    if (is_refusal(-error)) {
+      ++sent.refused;
+      sent.error = -error;
+    } else if (error) {
+      ++sent.failed;
+    }
   });
   return sent;
 }

@@ -67,11 +67,23 @@ class UdpBatch {
   std::vector<mmsghdr> messages_;
 };
 
+// Whether an error of a UDP socket says that there is no way to the other end, or nobody at it; what it says of a
+// datagram itself is none.
+[[nodiscard]] bool is_refusal(int error);
+
 // What a send did, in datagrams.
 struct Sent {
-  uint32_t refused = 0;    // nobody listens there
+  uint32_t refused = 0;    // is_refusal(error)
   uint32_t failed = 0;     // for another reason
+  int error = 0;           // of the last that was refused: an errno
   bool fell_back = false;  // the kernel has refused UDP_SEGMENT: from now on datagrams leave one by one
+};
+
+// An ICMP error about a datagram that had left.
+struct UdpError {
+  int error = 0;    // an errno
+  Endpoint remote;  // whom it was for
+  Address local;    // where it was sent from; known on a socket that is not connected
 };
 
 class UdpSocket {
@@ -98,9 +110,14 @@ class UdpSocket {
   // AF_INET, or AF_INET6, which may carry IPv4 in its mapped form too.
   [[nodiscard]] int family() const;
 
-  // Receives what waits, at most one batch. The number of messages; 0 also when an ICMP error was reported: a backend
-  // that is down closes nothing.
+  // Receives what waits, at most one batch. The number of messages. An error that an ICMP message has reported stops
+  // nothing: a backend that is down closes nothing.
   [[nodiscard]] size_t receive(UdpBatch& batch);
+
+  // The next error that an ICMP message has reported. False when there is none.
+  [[nodiscard]] bool take_error(UdpError& error);
+  // Datagrams of the last send: as many as such an error speaks of.
+  [[nodiscard]] uint32_t last_sent() const { return last_sent_.load(std::memory_order_relaxed); }
 
   // Sends the run's datagrams. Any thread may call it.
   [[nodiscard]] Sent send(const UdpTarget& target, SegmentRun& run);
@@ -111,6 +128,7 @@ class UdpSocket {
 
   const UniqueFd fd_;
   std::atomic<bool> segmentation_;  // any thread turns it off, none on
+  std::atomic<uint32_t> last_sent_{1};
 };
 
 }  // namespace guise

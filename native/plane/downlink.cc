@@ -144,7 +144,7 @@ void Downlink::take_unknown(const SegmentView& segment) {
     if (listens) return passive_open_.receive(one);
     // The kernel does not keep other programs' connections away here.
     if (one.reassembled) return context_.counters.drop(DropReason::kStranger);
-    if (!context_.emit(EventType::kSegment, 0, 0, one)) context_.counters.drop(DropReason::kEventsFull);
+    if (!context_.emit(EventType::kSegment, 0, one.hop_limit, one)) context_.counters.drop(DropReason::kEventsFull);
   };
   if (segment.payload.empty()) return take_one(segment);
   // Of a merged segment each datagram is taken by itself, so that the control plane sees plain segments.
@@ -295,7 +295,7 @@ void Downlink::flush() {
   Flow& flow = *flow_;
   flow_ = nullptr;
   if (run_.empty()) return;
-  context_.count_send(flow.port->socket.send(flow.target, run_));
+  context_.count_send(flow, flow.port->socket.send(flow.target, run_));
   run_.clear();
 }
 

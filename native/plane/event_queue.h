@@ -21,8 +21,8 @@
 namespace guise {
 
 enum class EventType : uint8_t {
-  kSegment = 1,      // a segment of no flow, which is for JavaScript to answer: options, then payload
-  kDatagram = 2,     // payload on a flow that JavaScript reads
+  kSegment = 1,   // a segment of no flow, which is for JavaScript to answer: options, then payload; detail is its TTL
+  kDatagram = 2,  // payload on a flow that JavaScript reads
   kApplication = 3,  // control. A new application: id, detail is its listener's; the tuple has the UDP endpoints
   kAttached = 4,     // control. The owner of a flow has it in its table: no more segments of it come as unknown
   kDeviceGone = 5,   // control. The interface was deleted, or the other end of the descriptor closed
@@ -35,6 +35,8 @@ enum class EventType : uint8_t {
                      // quoted number, ack the MTU; the payload is its code, then the address of who says it
   kRecut = 13,       // control. Segments of a flow are cut or joined on the way: a probe came in another size
   kApplicationGone = 8,  // control. A flow was spliced to an application that is gone: what comes on it is dropped
+  kRefused = 10,  // the UDP side of a flow takes no datagrams: seq is the errno that says why; 0 when it is heard again
+  kUnsent = 11,   // a segment of no flow did not leave this host: seq is the errno
 };
 
 // EventRecord::detail of an opening: two bits, and in the upper half the MSS, 0 where the SYN had none.

@@ -121,6 +121,10 @@ struct Flow : std::enable_shared_from_this<Flow> {
   std::mutex held_mutex;  // taken only while delivery is kHeld
   DatagramQueue held;     // of whoever has the mutex
 
+  // A reader's or the owner's, by exchange: why the UDP side takes no datagrams, an errno; 0 while it does, as far as
+  // is known.
+  std::atomic<int> refused{0};
+
   // The owner's: whose datagrams it carries. Each of the two forgets the other before it goes.
   Application* application = nullptr;
 

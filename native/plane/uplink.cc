@@ -3,6 +3,11 @@
 #include <algorithm>
 
 namespace guise {
+namespace {
+
+constexpr size_t kMostErrors = 256;  // as many as a burst of datagrams draws
+
+}  // namespace
 
 Uplink::Uplink(WorkerContext& context)
     : context_(context), batch_(context.policy.udp_batch_messages, context.policy.udp_batch_large_messages) {}
@@ -19,6 +24,8 @@ void Uplink::receive(UdpPort& port) {
     if (!application) continue;
     const size_t segment_size = batch_.segment_size(i);
     Flow* flow = application->flow;
+    if (flow && flow->refused.load(std::memory_order_relaxed) != 0) [[unlikely]]
+      context_.tell_refused(*flow, 0);
     if (flow && application->pending.empty() && flow->window_open.load(std::memory_order_relaxed)) {
       send(*flow, bytes, segment_size);
     } else {
@@ -27,6 +34,21 @@ void Uplink::receive(UdpPort& port) {
     }
   }
   flush();
+}
+
+void Uplink::take_errors(UdpPort& port) {
+  // What is left is told of again: others have their turn.
+  UdpError reported;
+  for (size_t i = 0; i < kMostErrors && port.socket.take_error(reported); ++i) {
+    if (!is_refusal(reported.error)) continue;
+    const Application* application = port.connected() ? port.endpoint.get()
+                                                      : context_.applications.find(Tuple{
+                                                            .local = {reported.local, port.number},
+                                                            .remote = reported.remote,
+                                                        });
+    Flow* flow = application ? application->flow : nullptr;
+    context_.count_refused(port, flow, port.socket.last_sent(), reported.error);
+  }
 }
 
 Application* Uplink::application_of(UdpPort& port, size_t message) {

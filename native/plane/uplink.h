@@ -17,6 +17,9 @@ class Uplink {
   // Reads what is there on a port and sends it on its flows; what belongs to no flow yet waits with its application.
   void receive(UdpPort& port);
 
+  // Takes what ICMP messages have said of datagrams that left by a port: who does not take them, and why.
+  void take_errors(UdpPort& port);
+
   // Sends `bytes`, cut every `segment_size`, on a flow that this worker owns. They live until flush().
   void send(Flow& flow, std::span<const uint8_t> bytes, size_t segment_size);
   void flush();

@@ -131,7 +131,9 @@ int Worker::turn(int timeout_ms) {
         context_.emit_control(context_.record_of(EventType::kAddresses, 0, 0, {}));
     } else {
       auto* port = static_cast<UdpPort*>(events[i].data.ptr);
-      if (!port->closed) uplink_.receive(*port);
+      if (port->closed) continue;
+      if (events[i].events & EPOLLERR) uplink_.take_errors(*port);
+      uplink_.receive(*port);
     }
   }
   if (device_ready) receive_from_device();
@@ -296,7 +298,12 @@ void Worker::release_application_of(Flow& flow) {
 
 void Worker::send_segment(const Tuple& tuple, Way way, uint32_t seq, uint32_t ack, uint8_t flags,
                           std::span<const uint8_t> options) {
-  context_.count_write(context_.device().write_segment(way, SegmentHeader(tuple), seq, ack, flags, options, {}));
+  const Written written = context_.device().write_segment(way, SegmentHeader(tuple), seq, ack, flags, options, {});
+  context_.count_write(written);
+  if (written.refused == 0) return;
+  EventRecord record = context_.record_of(EventType::kUnsent, 0, 0, tuple);
+  record.seq = static_cast<uint32_t>(-written.error);
+  (void)context_.emit(record);  // it is counted
 }
 
 void Worker::send_control(Flow& flow, uint8_t flags, int64_t receive_next) {

@@ -111,10 +111,33 @@ struct WorkerContext {
     if (written.refused > 0) counters.drop(DropReason::kDeviceRefused, written.refused);
   }
 
-  void count_send(const Sent& sent) const {
+  void count_send(Flow& flow, const Sent& sent) {
     if (sent.fell_back) count(counters.engine().segmentation_fallbacks);
-    if (sent.refused > 0) counters.drop(DropReason::kBackendRefused, sent.refused);
-    if (sent.failed > 0) counters.drop(DropReason::kUdpSendFailed, sent.failed);
+    if (sent.failed > 0) count_undelivered(flow, DropReason::kUdpSendFailed, sent.failed);
+    if (sent.refused > 0) count_refused(*flow.port, &flow, sent.refused, sent.error);
+  }
+
+  // Datagrams that the other end of a port did not take: `error`, an errno, says why. `flow` is null when nothing is
+  // known of whose they were.
+  void count_refused(const UdpPort& port, Flow* flow, uint32_t datagrams, int error) {
+    const auto reason = port.connected() ? DropReason::kBackendRefused : DropReason::kApplicationRefused;
+    if (!flow) return counters.drop(reason, datagrams);
+    count_undelivered(*flow, reason, datagrams);
+    tell_refused(*flow, error);
+  }
+
+  // Tells JavaScript why the UDP side of a flow takes no datagrams, or that it is heard again: 0. Once each time.
+  void tell_refused(Flow& flow, int error) {
+    const int before = flow.refused.exchange(error, std::memory_order_relaxed);
+    if (before == error) return;
+    EventRecord record = record_of(EventType::kRefused, flow.id, flow.generation, flow.tuple);
+    record.seq = static_cast<uint32_t>(error);
+    if (!emit(record)) flow.refused.store(before, std::memory_order_relaxed);  // the next time tells
+  }
+
+  void count_undelivered(Flow& flow, DropReason reason, uint32_t datagrams) const {
+    counters.drop(reason, datagrams);
+    count(flow.counters.received_drops, datagrams);
   }
 
   // Tells JavaScript of something that comes from outside at any rate. False when the buffer is full: count it.
@@ -124,8 +147,12 @@ struct WorkerContext {
     record.seq = segment.seq;
     record.ack = segment.ack;
     record.way = segment.way.word();
+    return emit(record, segment.options, segment.payload);
+  }
+  [[nodiscard]] bool emit(const EventRecord& record, std::span<const uint8_t> options = {},
+                          std::span<const uint8_t> payload = {}) {
     bool first = false;
-    if (!events->push(record, segment.options, segment.payload, first)) return false;
+    if (!events->push(record, options, payload, first)) return false;
     if (first) engine.wake.call(engine.wake.argument);
     return true;
   }

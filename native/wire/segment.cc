@@ -8,6 +8,7 @@ namespace {
 
 struct IpView {
   Address source, destination;
+  uint8_t hop_limit;
   std::span<const uint8_t> tcp;  // TCP header and payload, cut to what the IP header says
 };
 
@@ -25,6 +26,7 @@ ParseError parse_ipv4(std::span<const uint8_t> packet, IpView& out) {
   if (sum.folded() != 0xffff) return ParseError::kBadChecksum;
   out.source = Address::from_v4(&packet[kSource]);
   out.destination = Address::from_v4(&packet[kDestination]);
+  out.hop_limit = packet[kTimeToLive];
   out.tcp = packet.subspan(header, total - header);
   return ParseError::kNone;
 }
@@ -50,6 +52,7 @@ ParseError parse_ipv6(std::span<const uint8_t> packet, IpView& out) {
   }
   out.source = Address::from_v6(&packet[kSource]);
   out.destination = Address::from_v6(&packet[kDestination]);
+  out.hop_limit = packet[ipv6::kHopLimit];
   // Mapped addresses stand for IPv4 inside a host, never on the wire: the flow table takes them for IPv4.
   if (out.source.is_v4() || out.destination.is_v4()) return ParseError::kBadHeader;
   out.tcp = packet.subspan(at, total - at);
@@ -99,6 +102,7 @@ ParseError parse_segment(std::span<const uint8_t> packet, const VirtioNetHeader*
   out.seq = read32(&segment[tcp::kSequence]);
   out.ack = read32(&segment[tcp::kAcknowledgment]);
   out.flags = segment[tcp::kFlags];
+  out.hop_limit = ip.hop_limit;
   out.options = segment.subspan(tcp::kHeader, header - tcp::kHeader);
   out.payload = segment.subspan(header);
   out.segment_size = out.payload.size();

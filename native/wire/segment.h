@@ -27,6 +27,7 @@ struct SegmentView {
   uint32_t seq = 0;
   uint32_t ack = 0;
   uint8_t flags = 0;
+  uint8_t hop_limit = 0;  // what is left of its TTL
   std::span<const uint8_t> options;
   std::span<const uint8_t> payload;
   size_t segment_size = 0;   // bytes of each datagram but the last; = payload.size() unless merged by GRO

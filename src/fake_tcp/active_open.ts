@@ -34,6 +34,8 @@ export interface OpenStep {
   /** Milliseconds after which to call `timeout`, unless a segment decided first. */
   readonly wait?: number;
   readonly outcome?: OpenOutcome;
+  /** The segment is one that nobody would send who has seen the SYN. */
+  readonly strange?: 'SYN-ACK' | 'RST';
 }
 
 export const NO_OPTIONS = new Uint8Array(0);
@@ -85,7 +87,7 @@ export class ActiveOpen {
 
   segment({ flags, seq, ack, options }: ControlSegment): OpenStep {
     const acknowledges = (flags & ACK) !== 0 && ack === (this.#iss + 1) >>> 0;
-    if (flags & RST) return acknowledges ? { outcome: { type: 'refused' } } : {};
+    if (flags & RST) return acknowledges ? { outcome: { type: 'refused' } } : { strange: 'RST' };
     const reset: ControlSegment = { flags: RST, seq: ack, ack: 0, options: NO_OPTIONS };
     if (flags & SYN && acknowledges) {
       if (seq !== (this.#expected ?? seq)) return { send: reset, outcome: { type: 'mistaken' } };
@@ -102,7 +104,7 @@ export class ActiveOpen {
     }
     // Somebody at the other end holds an old connection of this tuple: end it, the next SYN finds the way free
     // (RFC 9293 §3.10.7.3).
-    if (flags & ACK && !acknowledges) return { send: reset };
+    if (flags & ACK && !acknowledges) return { send: reset, ...(flags & SYN ? { strange: 'SYN-ACK' } : {}) };
     return {};
   }
 }

@@ -47,6 +47,12 @@ export function checkSignal(name: string, value: unknown): AbortSignal | undefin
   return value === undefined || value instanceof AbortSignal ? value : refuse(name, value, 'an AbortSignal');
 }
 
+export function checkListener(name: string, value: unknown): ((sentence: string) => void) | undefined {
+  return value === undefined || typeof value === 'function'
+    ? (value as ((sentence: string) => void) | undefined)
+    : refuse(name, value, 'a function');
+}
+
 /** 1 to 65535, or from `least`. */
 export function checkPort(name: string, value: unknown, least = 1): number {
   return checkInteger(name, value, least, 65_535);

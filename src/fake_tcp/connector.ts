@@ -1,13 +1,17 @@
 /** The client's side: from a remote address to a Socket, whichever profile the server has. */
 import { randomInt } from 'node:crypto';
 import { isIPv4 } from 'node:net';
+import { getSystemErrorName } from 'node:util';
 import { formatEndpoint, type Endpoint } from '../wire/endpoint.js';
-import { systemError } from '../errors.js';
+import { connectError, connectWarning, systemError, type ConnectTrouble } from '../errors.js';
 import { NO_WAY, type Engine } from '../native/engine.js';
-import type { Segment } from '../native/types.js';
-import { ACK } from '../wire/flags.js';
-import { encodeTuple, tupleKey, type TupleBytes } from '../wire/tuple.js';
+import type { IcmpError, Segment } from '../native/types.js';
+import { CONNECTION } from '../policy.js';
+import { ACK, RST, SYN } from '../wire/flags.js';
+import { unreachableBecause } from '../wire/icmp.js';
+import { encodeTuple, localPort, remoteEnd, tupleKey, type TupleBytes } from '../wire/tuple.js';
 import { ActiveOpen, type OpenOutcome, type OpenStep } from './active_open.js';
+import { ConnectEvidence, type Leaving } from './connect_evidence.js';
 import type { ConnectSettings } from './options.js';
 import { PHANTUN_ISN, type Profile } from '../wire/profile.js';
 import type { FlowInit } from './flow.js';
@@ -21,6 +25,8 @@ export interface ConnectorOptions {
   readonly maxPayload: (family: 4 | 6, profile: Profile) => number;
   /** Bytes of the largest IP packet. */
   readonly mtu: number;
+  /** How this host sends from an end of the stack's to a remote; undefined where the stack cannot know. */
+  readonly leaving: (local: Endpoint, remote: Endpoint) => Leaving | undefined;
   /** Whether a socket has the tuple of this key. */
   readonly isTaken: (key: string) => boolean;
   /** Makes the Socket, whose peer has to show signs of life. */
@@ -28,19 +34,38 @@ export interface ConnectorOptions {
 }
 
 /** How an attempt ends that has neither a socket nor an error. */
-type Refusal = 'refused' | 'mistaken';
+interface Refusal {
+  readonly why: 'refused' | 'mistaken';
+  readonly trouble: ConnectTrouble;
+}
 
 /** A connection between its SYN and its Socket. */
 interface Opening {
+  /** The ACK number of an answer to its SYN. */
+  readonly answer: number;
+  readonly remote: Endpoint;
+  readonly evidence: ConnectEvidence;
   receive(segment: Segment): void;
+  /** The kernel has not sent a segment of it. */
+  unsent(errno: number): void;
   abort(): void;
 }
+
+/** What a server turned out to be. */
+interface Known {
+  readonly profile: Profile;
+  /** What is left of the TTL of what it sends. */
+  readonly hopLimit: number;
+}
+
+/** Who is refused by these is refused again: by the firewall of the host, and by its routes. */
+const FINAL = ['EPERM', 'EACCES', 'EINVAL', 'EAFNOSUPPORT'];
 
 export class Connector {
   readonly #options: ConnectorOptions;
   readonly #opening = new Map<string, Opening>();
-  /** What servers turned out to have, by `formatEndpoint`. */
-  readonly #profiles = new Map<string, Profile>();
+  /** By `formatEndpoint`. */
+  readonly #known = new Map<string, Known>();
   #closed = false;
 
   constructor(options: ConnectorOptions) {
@@ -53,10 +78,9 @@ export class Connector {
     const name = formatEndpoint(remote);
     const found =
       options.profile === 'auto'
-        ? await this.#find(remote, this.#profiles.get(name) ?? 'guise', options)
+        ? await this.#find(remote, this.#known.get(name)?.profile ?? 'guise', options)
         : await this.#attempt(remote, options.profile, options);
-    if (typeof found === 'string') throw systemError('ECONNREFUSED', 'connect', remote);
-    this.#profiles.set(name, found.profile);
+    if ('why' in found) throw connectError('ECONNREFUSED', remote, found.trouble);
     return found;
   }
 
@@ -64,7 +88,20 @@ export class Connector {
   receive(segment: Segment): boolean {
     const opening = this.#opening.get(segment.key);
     opening?.receive(segment);
+    if (!opening && (segment.flags & (SYN | ACK | RST)) === (SYN | ACK)) this.#noteOtherPort(segment);
     return opening !== undefined;
+  }
+
+  /** A segment of no flow has not left this host; `errno` is negative. */
+  unsent(key: string, errno: number): void {
+    this.#opening.get(key)?.unsent(errno);
+  }
+
+  /** Somebody on the path has not passed on a SYN. Who forges it would have to know the SYN's number. */
+  icmpError({ key, seq, from, code, kind }: IcmpError): void {
+    const opening = this.#opening.get(key);
+    if (opening?.answer !== (seq + 1) >>> 0 || kind !== 'unreachable') return;
+    opening.evidence.add({ type: 'unreachable', from, what: unreachableBecause(familyOf(from), code) });
   }
 
   /** Ends what is being opened with ECONNABORTED; opens nothing any more. */
@@ -80,12 +117,12 @@ export class Connector {
    */
   async #find(remote: Endpoint, first: Profile, options: ConnectSettings): Promise<Socket | Refusal> {
     let found = await this.#attempt(remote, first, options, PHANTUN_ISN);
-    if (found === 'refused') {
+    if (isRefusal(found, 'refused')) {
       found = await this.#attempt(remote, first === 'guise' ? 'phantun' : 'guise', options, PHANTUN_ISN);
     }
-    if (found === 'mistaken') {
+    if (isRefusal(found, 'mistaken')) {
       found = await this.#attempt(remote, 'guise', options);
-      if (found === 'refused') found = await this.#attempt(remote, 'phantun', options);
+      if (isRefusal(found, 'refused')) found = await this.#attempt(remote, 'phantun', options);
     }
     return found;
   }
@@ -97,30 +134,41 @@ export class Connector {
     options: ConnectSettings,
     phantunIsn?: number,
   ): Promise<Socket | Refusal> {
-    const { timeout, worker, signal } = options;
+    const { timeout, worker, signal, onUnanswered } = options;
     signal?.throwIfAborted();
     if (this.#isClosed()) throw systemError('ECONNABORTED', 'connect', remote);
     const end = this.#options.ends.open(remote, (local) => this.#isInUse(local, remote));
     const tuple = encodeTuple(end.local, remote);
     const phantun = profile === 'phantun';
+    const iss = phantun ? PHANTUN_ISN : randomInt(2 ** 32);
     const open = new ActiveOpen({
       profile,
-      iss: phantun ? PHANTUN_ISN : randomInt(2 ** 32),
+      iss,
       mss: this.#mss(remote),
       limit: timeout,
       expected: phantun ? phantunIsn : undefined,
     });
     const key = tupleKey(tuple);
+    const evidence = new ConnectEvidence();
+    const unanswered = (): ConnectTrouble => evidence.unanswered(this.#options.leaving(end.local, remote));
+    const warning = setTimeout(() => onUnanswered?.(connectWarning(remote, unanswered())), CONNECTION.unansweredAfter);
     let established: Socket | undefined;
     try {
-      const { outcome, way } = await this.#drive(open, tuple, worker, signal);
+      const { outcome, way, hopLimit } = await this.#drive(open, { tuple, remote, worker, signal, evidence, iss });
       // The stack may have been closed between the answer and this line.
       if (!outcome || this.#isClosed()) throw systemError('ECONNABORTED', 'connect', remote);
-      if (outcome.type === 'timedOut') throw systemError('ETIMEDOUT', 'connect', remote);
-      if (outcome.type !== 'established') return outcome.type;
+      if (outcome.type === 'timedOut') throw connectError('ETIMEDOUT', remote, unanswered());
+      if (outcome.type === 'unsent') throw systemError(outcome.errno, 'connect', remote);
+      const name = formatEndpoint(remote);
+      if (outcome.type !== 'established') {
+        const leaving = this.#options.leaving(end.local, remote);
+        return { why: outcome.type, trouble: evidence.refused(leaving, this.#known.get(name)?.hopLimit) };
+      }
       established = this.#establish(remote, tuple, outcome, { worker, way, release: end.release });
+      this.#known.set(name, { profile, hopLimit });
       return established;
     } finally {
+      clearTimeout(warning);
       if (!established) end.release();
       // Not before the socket has the tuple: other connections are opened in between.
       this.#opening.delete(key);
@@ -160,37 +208,59 @@ export class Connector {
     });
   }
 
-  /** How it went, or undefined when the stack was closed meanwhile; and the way of the last answer. */
+  /** How it went, or undefined when the stack was closed meanwhile; and the way and the TTL of the last answer. */
   #drive(
     open: ActiveOpen,
-    tuple: TupleBytes,
-    worker: number,
-    signal: AbortSignal | undefined,
-  ): Promise<{ outcome: OpenOutcome | undefined; way: bigint }> {
+    {
+      tuple,
+      remote,
+      worker,
+      signal,
+      evidence,
+      iss,
+    }: {
+      tuple: TupleBytes;
+      remote: Endpoint;
+      worker: number;
+      signal: AbortSignal | undefined;
+      evidence: ConnectEvidence;
+      iss: number;
+    },
+  ): Promise<{ outcome: OpenOutcome | Unsent | undefined; way: bigint; hopLimit: number }> {
     const key = tupleKey(tuple);
     return new Promise((resolve, reject) => {
       let timer: NodeJS.Timeout | undefined;
       let way = NO_WAY;
+      let hopLimit = 0;
       const onAbort = (): void => {
         clearTimeout(timer);
         reject(signal!.reason as Error);
       };
-      const end = (outcome?: OpenOutcome): void => {
+      const end = (outcome?: OpenOutcome | Unsent): void => {
         clearTimeout(timer);
         signal?.removeEventListener('abort', onAbort);
-        resolve({ outcome, way });
+        resolve({ outcome, way, hopLimit });
       };
-      const take = ({ send, wait, outcome }: OpenStep): void => {
+      const take = ({ send, wait, outcome, strange }: OpenStep): void => {
         if (send) this.#options.engine.sendSegment(worker, tuple, send);
+        if (send && send.flags & SYN) evidence.add({ type: 'syn' });
+        if (strange) evidence.add({ type: 'strange', what: strange });
+        if (outcome?.type === 'refused') evidence.add({ type: 'reset', hopLimit });
         if (wait !== undefined) timer = setTimeout(() => take(open.timeout()), wait);
         if (outcome) end(outcome);
       };
       signal?.addEventListener('abort', onAbort, { once: true });
       const receive = (segment: Segment): void => {
-        ({ way } = segment);
+        ({ way, hopLimit } = segment);
         take(open.segment(segment));
       };
-      this.#opening.set(key, { receive, abort: end });
+      const unsent = (errno: number): void => {
+        const code = getSystemErrorName(errno);
+        evidence.add({ type: 'unsent', code });
+        if (FINAL.includes(code)) end({ type: 'unsent', errno });
+      };
+      const answer = (iss + 1) >>> 0;
+      this.#opening.set(key, { answer, remote, evidence, receive, unsent, abort: end });
       take(open.start());
     });
   }
@@ -201,6 +271,15 @@ export class Connector {
     return Math.min(mtu, ends.routeMtu(remote) ?? mtu) - headersOf(familyOf(remote.address));
   }
 
+  /** An answer to a SYN of ours that was sent from another port: the host's NAT has changed it. */
+  #noteOtherPort({ tuple, ack }: Segment): void {
+    const remote = formatEndpoint(remoteEnd(tuple));
+    for (const { answer, evidence, remote: asked } of this.#opening.values()) {
+      if (answer !== ack || formatEndpoint(asked) !== remote) continue;
+      evidence.add({ type: 'otherPort', port: localPort(tuple) });
+    }
+  }
+
   #isClosed(): boolean {
     return this.#closed;
   }
@@ -209,6 +288,17 @@ export class Connector {
     const key = tupleKey(encodeTuple(local, remote));
     return this.#opening.has(key) || this.#options.isTaken(key);
   }
+}
+
+/** The kernel does not send its SYN, and will not. */
+interface Unsent {
+  readonly type: 'unsent';
+  /** Negative. */
+  readonly errno: number;
+}
+
+function isRefusal(found: Socket | Refusal, why: Refusal['why']): boolean {
+  return 'why' in found && found.why === why;
 }
 
 function familyOf(address: string): 4 | 6 {

@@ -1,9 +1,12 @@
 /** Opens what a stack's packets go through. */
 import { closeSync } from 'node:fs';
 import { availableParallelism, constants, totalmem } from 'node:os';
+import { getSystemErrorName } from 'node:util';
 import { systemError, type GuiseError } from '../errors.js';
 import { RINGS } from '../policy.js';
-import { openLinks, openTun } from '../native/device.js';
+import { findDeparture, openLinks, openTun } from '../native/device.js';
+import type { Endpoint } from '../wire/endpoint.js';
+import type { Leaving } from './connect_evidence.js';
 import type { DescriptorDevice, LinkDevice } from '../native/types.js';
 import type { DeviceOptions, PacketOptions } from './options.js';
 
@@ -28,6 +31,25 @@ export function openDevice(device: DeviceOptions, offload: boolean): OpenedDevic
   if ('errno' in opened) throw systemError(opened.errno, opened.syscall, {});
   const { fds, virtioHeader, segmentation, name } = opened;
   return { device: { devices: fds, virtioHeader }, segmentation, name };
+}
+
+/**
+ * How a device's packets leave this host from an end of the stack's to a remote; undefined where this host does not send
+ * them.
+ *
+ * @param tun the name of the TUN
+ */
+export function leavingBy(
+  device: DeviceOptions,
+  tun: string | undefined,
+  { address: source }: Endpoint,
+  remote: Endpoint,
+): Leaving | undefined {
+  if ('descriptors' in device) return undefined;
+  const { fwmark = 0, interface: by = '' } = 'packet' in device ? device : {};
+  const found = findDeparture(remote, fwmark, by);
+  if ('errno' in found) return { noRoute: getSystemErrorName(found.errno) };
+  return { ...found, source, interface: tun === undefined ? found.interface : `${tun} and ${found.interface}` };
 }
 
 function openPacketSockets(

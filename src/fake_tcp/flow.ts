@@ -4,7 +4,7 @@
  */
 import type { EventEmitter } from 'node:events';
 import { isIPv4 } from 'node:net';
-import { guiseError, systemError } from '../errors.js';
+import { guiseError, systemError, type GuiseError } from '../errors.js';
 import type { Engine } from '../native/engine.js';
 import type { FlowCounters, IcmpError, Segment, UdpApplication } from '../native/types.js';
 import { CONNECTION } from '../policy.js';
@@ -40,6 +40,13 @@ export interface SocketEvents {
   error: [error: Error];
   /** The largest packet that the path carries is another one now, or whether larger datagrams arrive is. */
   path: [path: SocketPath];
+  /**
+   * The UDP side that it is spliced to takes no datagrams: ECONNREFUSED when nobody listens there, EHOSTUNREACH,
+   * ENETUNREACH, EPERM and the like when there is no way. They are dropped and counted, the connection stays.
+   */
+  refused: [error: GuiseError];
+  /** The UDP side that has refused datagrams has sent one. */
+  answered: [];
   /** Once and last. */
   close: [];
 }
@@ -127,6 +134,8 @@ export class Flow {
   #delivered = 0;
   #timer: NodeJS.Timeout | undefined;
   #application: UdpApplication | undefined;
+  /** Where its datagrams go to by UDP. */
+  #udpEnd: Endpoint | undefined;
   #reading = false;
   #spliced = false;
   #ended = false;
@@ -224,6 +233,7 @@ export class Flow {
     if (before) before.#application = undefined;
     applications.set(application, this);
     this.#application = application;
+    this.#udpEnd = application.remote;
   }
 
   unsplice(): void {
@@ -243,6 +253,7 @@ export class Flow {
     if (result < 0) throw systemError(result, engine.lastSyscall, remote);
     this.#takeWaiting();
     this.#spliced = true;
+    this.#udpEnd = remote;
   }
 
   close(): void {
@@ -294,7 +305,7 @@ export class Flow {
   }
 
   /** The peer has had a probe. */
-  answered(token: number, payload: number, now: number): void {
+  probeAnswered(token: number, payload: number, now: number): void {
     if (Boundaries.asked(token)) {
       if (this.#boundaries?.answer(token, payload)) this.recut();
       return;
@@ -321,6 +332,13 @@ export class Flow {
   icmpError({ kind, mtu, from }: IcmpError, now: number): void {
     if (kind !== 'tooBig') return;
     this.#onPath((path) => path.tooBig(mtu, from, now));
+  }
+
+  /** The UDP side takes no datagrams, as a negative errno says, or is heard again: 0. */
+  receiveRefused(errno: number): void {
+    if (this.#closeEmitted) return;
+    if (errno === 0) emit(this.#emitter, 'answered');
+    else emit(this.#emitter, 'refused', systemError(errno, 'send', this.#udpEnd));
   }
 
   /** The host has lost this side's address. */

@@ -6,6 +6,7 @@ import {
   checkAddress,
   checkBoolean,
   checkInteger,
+  checkListener,
   checkMilliseconds,
   checkObject,
   checkOneOf,
@@ -164,6 +165,8 @@ export interface ConnectOptions {
   readonly worker?: number;
   /** Ends the attempt when it aborts. */
   readonly signal?: AbortSignal;
+  /** Called with one sentence, once for each attempt that has had no answer for 3 s: what is known of the cause. */
+  readonly onUnanswered?: (sentence: string) => void;
 }
 
 /** Stack options with their defaults. */
@@ -172,8 +175,9 @@ export interface StackSettings extends Required<StackOptions> {
 }
 
 /** Connect options with their defaults. */
-export interface ConnectSettings extends Required<Omit<ConnectOptions, 'signal'>> {
+export interface ConnectSettings extends Required<Omit<ConnectOptions, 'signal' | 'onUnanswered'>> {
   readonly signal: AbortSignal | undefined;
+  readonly onUnanswered: ((sentence: string) => void) | undefined;
 }
 
 /** @throws {GuiseError} ERR_GUISE_ARGUMENT */
@@ -216,6 +220,7 @@ export function checkConnectOptions(
     timeout: checkMilliseconds('timeout', timeout, LONGEST_TIMER),
     worker: checkInteger('worker', worker, 0, workers - 1),
     signal: checkSignal('signal', given.signal),
+    onUnanswered: checkListener('onUnanswered', given.onUnanswered),
   };
 }
 

@@ -18,7 +18,7 @@ export let createSocket: (flow: Flow) => Socket;
  * nothing is lost between two tasks; 1 MiB is held before that, 4 MiB for a reader in JavaScript. Each datagram is taken
  * once: by the listeners of `'message'`, while there are none by the iterator that has asked first.
  *
- * Events: `'message'`, `'path'`, `'error'` and `'close'`, see {@link SocketEvents}. As of any EventEmitter, an `'error'` that
+ * Events: `'message'`, `'path'`, `'error'`, `'refused'`, `'answered'` and `'close'`, see {@link SocketEvents}. As of any EventEmitter, an `'error'` that
  * nobody listens to is thrown, unless somebody iterates, who gets it.
  *
  * @example

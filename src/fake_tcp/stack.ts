@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events';
 import { guiseError, systemError, type GuiseError } from '../errors.js';
 import { Engine } from '../native/engine.js';
-import type { Segment, UdpApplication } from '../native/types.js';
+import type { IcmpError, Segment, UdpApplication } from '../native/types.js';
 import { CONNECTION, DATA_PLANE, LIVENESS } from '../policy.js';
 import { normalAddress, overlap } from '../wire/address.js';
 import type { Endpoint } from '../wire/endpoint.js';
@@ -15,7 +15,8 @@ import { checkAddress, checkEndpoint, checkObject, checkPort } from './arguments
 import { Backlog } from './backlog.js';
 import { Connector } from './connector.js';
 import type { EngineCounters } from './counters.js';
-import { openDevice } from './device.js';
+import { leavingBy, openDevice } from './device.js';
+import type { Leaving } from './connect_evidence.js';
 import { emit } from './emit.js';
 import { HostEnds, OwnEnds, type LocalEnds } from './local_ends.js';
 import { Flow, type FlowHost, type FlowInit } from './flow.js';
@@ -119,9 +120,11 @@ export class Stack extends EventEmitter<StackEvents> {
         application: (application) => this.#onApplication(application),
         applicationGone: (flow) => this.#flows[flow]?.close(),
         largeSent: (flow, size) => this.#flows[flow]?.sentLarge(size, performance.now()),
-        answer: (flow, token, size) => this.#flows[flow]?.answered(token, size, performance.now()),
+        answer: (flow, token, size) => this.#flows[flow]?.probeAnswered(token, size, performance.now()),
         recut: (flow) => this.#flows[flow]?.recut(),
-        icmpError: (error) => this.#flows[error.flow]?.icmpError(error, performance.now()),
+        icmpError: (error) => this.#onIcmpError(error),
+        refused: (flow, errno) => this.#flows[flow]?.receiveRefused(errno),
+        unsent: (key, errno) => this.#connector.unsent(key, errno),
         addresses: () => this.#onAddresses(),
         deviceGone: () => this.#onDeviceGone(),
       },
@@ -134,7 +137,8 @@ export class Stack extends EventEmitter<StackEvents> {
     this.#ends = ends;
     this.#acceptor = new Acceptor({ engine, ends, maxPayload, maxFlowsPerSource, adopt });
     const isTaken = (key: string): boolean => this.#sockets.has(key);
-    this.#connector = new Connector({ engine, ends, maxPayload, mtu: settings.mtu, isTaken, adopt });
+    const leaving = (local: Endpoint, remote: Endpoint): Leaving | undefined => leavingBy(device, name, local, remote);
+    this.#connector = new Connector({ engine, ends, maxPayload, mtu: settings.mtu, leaving, isTaken, adopt });
     this.#host = {
       engine,
       ignoreRst,
@@ -289,6 +293,11 @@ export class Stack extends EventEmitter<StackEvents> {
     if (this.#sockets.has(segment.key) || segment.flags & RST) return;
     if (!this.#ends.answers(localEnd(segment.tuple))) return;
     this.#reset(segment);
+  }
+
+  #onIcmpError(error: IcmpError): void {
+    if (error.flow !== 0) this.#flows[error.flow]?.icmpError(error, performance.now());
+    else this.#connector.icmpError(error);
   }
 
   /** A cookie has come back: with an empty ACK, or with first data when that was lost. */

@@ -56,6 +56,14 @@ export class Firewall implements HostPart {
     return done;
   }
 
+  /** Connections that the client's NAT has seen the first segment of; undefined where that cannot be read. */
+  async countConnections(): Promise<number | undefined> {
+    const chain = ['inet', tableName(this.#options.tun), 'postrouting'];
+    const listing = await run('nft', ['list', 'chain', ...chain]).catch(() => '');
+    const counts = Array.from(listing.matchAll(/counter packets (\d+)/g), ([, count]) => Number(count));
+    return counts.length === 0 ? undefined : counts.reduce((sum, each) => sum + each);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#table?.[Symbol.asyncDispose]();
   }

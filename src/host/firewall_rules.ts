@@ -18,8 +18,8 @@ export function rules({ role, tun, peer4, peer6, listening }: FirewallOptions, f
       ? [
           'chain postrouting {',
           '  type nat hook postrouting priority srcnat; policy accept;',
-          `  oifname != "${tun}" ip saddr ${peer4} masquerade`,
-          ...(peer6 ? [`  oifname != "${tun}" ip6 saddr ${peer6} masquerade`] : []),
+          `  oifname != "${tun}" ip saddr ${peer4} counter masquerade`,
+          ...(peer6 ? [`  oifname != "${tun}" ip6 saddr ${peer6} counter masquerade`] : []),
           '}',
         ]
       : [

@@ -12,6 +12,7 @@
  *
  * `look/` reads what is there, and changes nothing.
  */
+import { causeSentence } from '../errors.js';
 import { Disposables } from './disposables.js';
 import { Firewall } from './firewall.js';
 import { rules, type FirewallOptions } from './firewall_rules.js';
@@ -36,6 +37,8 @@ export interface HostNetworkOptions {
 }
 
 export interface HostNetwork extends AsyncDisposable {
+  /** What is known of connections that are not answered, in one sentence. */
+  explainSilence(): Promise<string | undefined>;
   /** What was set up, one line each. */
   readonly done: readonly string[];
 }
@@ -52,12 +55,17 @@ export async function setUpHostNetwork(options: HostNetworkOptions): Promise<Hos
       opened.use(new TunInterface(tun, addresses, mtu)),
       opened.use(new Forwarding(addresses.peer6 !== undefined)),
     ];
-    if (options.firewall) parts.push(opened.use(new Firewall(firewallOptions(options), undoList, warn)));
+    const firewall = options.firewall ? opened.use(new Firewall(firewallOptions(options), undoList, warn)) : undefined;
+    if (firewall) parts.push(firewall);
     const done: string[] = [];
     for (const part of parts) done.push(...(await part.ensure()));
     opened.use(new Upkeep(parts, warn));
     if (!options.firewall) done.push(...neededRules(options));
-    return { done, [Symbol.asyncDispose]: () => opened[Symbol.asyncDispose]() };
+    const explainSilence = async (): Promise<string | undefined> =>
+      (await firewall?.countConnections()) === 0
+        ? causeSentence({ cause: 'notForwarded', details: { tun } })
+        : undefined;
+    return { done, explainSilence, [Symbol.asyncDispose]: () => opened[Symbol.asyncDispose]() };
   } catch (error) {
     await opened[Symbol.asyncDispose]();
     throw error;

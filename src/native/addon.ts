@@ -36,6 +36,8 @@ export const EVENT_TYPES = [
   'answer',
   'recut',
   'icmpError',
+  'refused',
+  'unsent',
 ] as const;
 export const OPENING_DETAIL = ['phantun', 'scaled', 'mssShift'] as const;
 export const ENGINE_COUNTERS = [
@@ -132,6 +134,19 @@ interface Addon {
   readonly layout: Layout;
   readonly openTun: (name: string, queues: number, offload: boolean) => OpenTunResult | Refused;
   readonly openLinks: (workers: number, ipv6: boolean, mark: number, device: string) => number[][] | Refused;
+  readonly findDeparture: (
+    address: Uint8Array,
+    port: number,
+    mark: number,
+    device: string,
+  ) =>
+    | {
+        readonly interface: string;
+        readonly nextHop: Uint8Array;
+        readonly isGateway: boolean;
+        readonly isSilent: boolean;
+      }
+    | Refused;
   readonly holdPort: (address: Uint8Array, port: number) => { fd: number; port: number } | Refused;
   readonly limitCapabilities: (mask: number) => number;
   readonly filterSystemCalls: () => number;

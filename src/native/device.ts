@@ -1,6 +1,6 @@
 /** Devices that the kernel makes. */
 import { closeSync } from 'node:fs';
-import { encodeAddress } from '../wire/address.js';
+import { decodeAddress, encodeAddress } from '../wire/address.js';
 import type { Endpoint } from '../wire/endpoint.js';
 import { addon, type Refused } from './addon.js';
 
@@ -15,6 +15,25 @@ export const openTun = addon.openTun;
  * @param device the interface that it has to leave by, '' for any
  */
 export const openLinks = addon.openLinks;
+
+/** How this host sends to an address. */
+export interface Departure {
+  readonly interface: string;
+  /** A gateway, or the address itself where it is on a network of this host. */
+  readonly nextHop: string;
+  readonly isGateway: boolean;
+  /** The next hop was asked for its link address, and has not answered. */
+  readonly isSilent: boolean;
+}
+
+/**
+ * How packets with a mark (0 for none) leave for an address by an interface ('' for any); an errno where there is no
+ * route.
+ */
+export function findDeparture({ address, port }: Endpoint, mark: number, device: string): Departure | Refused {
+  const found = addon.findDeparture(encodeAddress(address), port, mark, device);
+  return 'errno' in found ? found : { ...found, nextHop: decodeAddress(found.nextHop) };
+}
 
 /** A TCP port of the host: nobody else has it, and the kernel stays silent on it. */
 export interface HeldPort {

@@ -13,6 +13,7 @@ import {
   readDetail,
   readIcmpError,
   readId,
+  readKey,
   readNumbers,
   readPayload,
   readSegment,
@@ -45,6 +46,7 @@ const OF_FLOW: readonly number[] = [
   EVENT.answer,
   EVENT.recut,
   EVENT.icmpError,
+  EVENT.refused,
 ];
 
 export class Engine {
@@ -325,6 +327,10 @@ export class Engine {
         return this.#handlers.recut(id);
       case EVENT.icmpError:
         return this.#handlers.icmpError(readIcmpError(view, at));
+      case EVENT.refused:
+        return this.#handlers.refused(id, 0 - readNumbers(view, at).seq);
+      case EVENT.unsent:
+        return this.#handlers.unsent(readKey(view, at), 0 - readNumbers(view, at).seq);
       case EVENT.addresses:
         return this.#handlers.addresses();
       case EVENT.deviceGone:

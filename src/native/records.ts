@@ -58,12 +58,17 @@ export function readIcmpError(view: DataView, at: number): IcmpError {
   return {
     kind: view.getUint8(at + AT.flags) === TOO_BIG ? 'tooBig' : 'unreachable',
     flow: readId(view, at),
-    key: tupleKey(readTuple(view, at)),
+    key: readKey(view, at),
     seq,
     mtu: ack,
     code: payload[0]!,
     from: decodeAddress(payload.subarray(1)),
   };
+}
+
+/** Its tuple, as `tupleKey` makes it. */
+export function readKey(view: DataView, at: number): string {
+  return tupleKey(readTuple(view, at));
 }
 
 export function readApplication(view: DataView, at: number): UdpApplication {
@@ -91,8 +96,8 @@ export function readSegment(view: DataView, at: number, flow: number): Segment {
     tuple,
     key: tupleKey(tuple),
     flags: view.getUint8(at + AT.flags),
-    seq: view.getUint32(at + AT.seq, true),
-    ack: view.getUint32(at + AT.ack, true),
+    hopLimit: flow === 0 ? readDetail(view, at) : 0,
+    ...readNumbers(view, at),
     options: new Uint8Array(view.buffer, at + RECORD_SIZE, view.getUint8(at + AT.optionsSize)),
     way: view.getBigUint64(at + AT.way, true),
     payload: readPayload(view, at),

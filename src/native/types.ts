@@ -65,6 +65,8 @@ export interface Segment {
   readonly tuple: TupleBytes;
   readonly key: string;
   readonly flags: number;
+  /** What is left of the TTL of a segment of no flow that the data plane does not answer; else it says nothing. */
+  readonly hopLimit: number;
   readonly seq: number;
   readonly ack: number;
   readonly options: Uint8Array;
@@ -162,6 +164,13 @@ export interface EngineEvents {
   recut(flow: number): void;
   /** A router or a host has not passed on a segment of ours. Of a flow it quotes one that is under way. */
   icmpError(error: IcmpError): void;
+  /**
+   * The UDP side of a flow takes no datagrams: a negative errno says why; or it is heard again: 0. Once each time; when
+   * it is lost, the next datagram tells.
+   */
+  refused(flow: number, errno: number): void;
+  /** A segment of no flow has not left this host; the tuple as `tupleKey` makes it, and a negative errno. */
+  unsent(key: string, errno: number): void;
   /** The host has got addresses, or lost some. Where the device has addresses of its own it never comes. */
   addresses(): void;
   /** The device of a worker is gone: nothing can be sent or received through it any more. */

@@ -5,7 +5,10 @@ import type { Stack } from '../fake_tcp/stack.js';
 import type { UdpListener } from '../fake_tcp/udp_listener.js';
 import type { UdpApplication } from '../native/types.js';
 import type { ConnectionLog } from '../observe/log.js';
+import { resetsAdvice } from '../errors.js';
+import { OBSERVE, RECONNECT } from '../policy.js';
 import { formatEndpoint } from '../wire/endpoint.js';
+import type { OpenedStack } from './host_stack.js';
 import type { ClientOptions } from './options.js';
 import type { PathLog } from './path_log.js';
 import { NOT_STARTED, reconnect, type ReconnectAction, type ReconnectEvent, type ReconnectState } from './reconnect.js';
@@ -22,6 +25,7 @@ export interface CarrierContext {
   readonly paths: PathLog;
   readonly totals: Totals;
   readonly clock: Clock;
+  readonly explainSilence: OpenedStack['explainSilence'];
 }
 
 export class Carrier {
@@ -31,6 +35,14 @@ export class Carrier {
   /** By number: the one that carries, those that were replaced, one that is to be taken. */
   readonly #sockets = new Map<number, Socket>();
   #state = NOT_STARTED;
+  /** The service has answered, or that it has not was said. */
+  #isServed = false;
+  /** An attempt to connect has had no answer since there was a connection, and that was said. */
+  #isUnanswered = false;
+  /** When connections were reset lately. */
+  #resets: readonly number[] = [];
+  /** Why the application takes no datagrams, as far as was said. */
+  readonly #refusals = new Set<string>();
   /** When the connection that carries was opened; while there is none, since when. */
   #since: number;
 
@@ -117,7 +129,8 @@ export class Carrier {
     const { stack, remote, options } = this.#context;
     try {
       const { worker } = this.#application;
-      const socket = await remote.connect(stack, { profile: options.profile, timeout, worker });
+      const onUnanswered = (sentence: string): void => void this.#onUnanswered(sentence);
+      const socket = await remote.connect(stack, { profile: options.profile, timeout, worker, onUnanswered });
       this.#sockets.set(connection, socket);
     } catch (error) {
       const { phase, current } = this.#state;
@@ -132,12 +145,17 @@ export class Carrier {
   #carry(connection: number, moved: boolean): void {
     const socket = this.#sockets.get(connection)!;
     const { options, totals } = this.#context;
-    const kind = socket.profile === 'phantun' ? ', to a phantun server' : '';
-    this.#say('info', ` connected from port ${socket.localPort}${kind}${moved ? ', where the name leads now' : ''}`);
+    this.#isUnanswered = false;
+    const server = socket.profile === 'phantun' ? 'a phantun server' : 'the server';
+    const where = moved ? ', where the name leads now' : '';
+    this.#say('info', ` connected from port ${socket.localPort} to ${server}${where}`);
     if (moved) totals.countReconnect('moved');
     this.#context.paths.follow(socket);
     socket.on('error', (error) => this.#onError(connection, error));
     socket.on('close', () => this.#onClose(connection, socket));
+    socket.on('refused', ({ message }) => this.#onRefused(message));
+    socket.on('answered', () => this.#onAnswered());
+    void this.#waitForAnswer(socket);
     try {
       if (options.handshakePacket) socket.send(options.handshakePacket);
       socket.spliceApplication(this.#application);
@@ -147,6 +165,44 @@ export class Carrier {
       this.#tell({ type: 'unfit', connection });
       socket.resetAndDestroy();
     }
+  }
+
+  /** A handshake is the server's answer, and says nothing of the service behind it. */
+  async #waitForAnswer(socket: Socket): Promise<void> {
+    if (this.#isServed || !(await this.#context.clock.wait(OBSERVE.answerWait))) return;
+    const { sentDatagrams, receivedDatagrams } = socket.counters;
+    if (receivedDatagrams > 0) this.#isServed = true;
+    else if (!socket.closed && sentDatagrams > 0) {
+      this.#isServed = true;
+      this.#say('info', ': nothing has come back from the service behind the server; if it is to answer, look there');
+    }
+  }
+
+  /** Once an outage: each attempt would say the same. */
+  async #onUnanswered(sentence: string): Promise<void> {
+    if (this.#isUnanswered || this.#state.phase !== 'connecting') return;
+    this.#isUnanswered = true;
+    this.#say('warn', `: ${sentence}`);
+    const more = await this.#context.explainSilence?.();
+    if (more !== undefined) this.#say('warn', `: ${more}`);
+  }
+
+  /** Of a server that runs, RST after RST does not come. */
+  #noteReset(): void {
+    const now = this.#context.clock.now();
+    this.#resets = [...this.#resets.filter((at) => now - at < RECONNECT.resetsWithin), now];
+    if (this.#resets.length !== RECONNECT.suspiciousResets) return;
+    this.#say('warn', `: ${resetsAdvice(RECONNECT.suspiciousResets)}`);
+  }
+
+  #onRefused(why: string): void {
+    if (!this.#refusals.has(why)) this.#say('warn', ` takes no datagrams: ${why}`);
+    this.#refusals.add(why);
+  }
+
+  #onAnswered(): void {
+    if (this.#refusals.size > 0) this.#say('info', ' is there again');
+    this.#refusals.clear();
   }
 
   async #close(connection: number, after: number): Promise<void> {
@@ -160,6 +216,7 @@ export class Carrier {
     if (this.#isCurrent(connection) && !this.#state.stopped) {
       this.#say('warn', `: ${error.message} ${damaged ? 'Trying again in a minute.' : 'Connecting again.'}`);
       this.#context.totals.countReconnect(code);
+      if (code === 'ECONNRESET' && !this.#context.options.ignoreRst) this.#noteReset();
     }
     this.#tell({ type: damaged ? 'damaged' : 'lost', connection });
   }

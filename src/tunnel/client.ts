@@ -1,11 +1,11 @@
 /** Applications -> fake TCP connections: each that sends to the local UDP port gets a carrier. */
 import { isIPv6 } from 'node:net';
 import { SYSTEM_CLOCK } from '../clock.js';
-import type { Stack } from '../fake_tcp/stack.js';
 import { ConnectionLog } from '../observe/log.js';
 import { NAMES } from '../policy.js';
 import { formatEndpoint } from '../wire/endpoint.js';
 import { Carrier } from './carrier.js';
+import type { OpenedStack } from './host_stack.js';
 import type { ClientOptions } from './options.js';
 import { PathLog } from './path_log.js';
 import { Remote } from './remote.js';
@@ -19,11 +19,11 @@ export function createClient(options: ClientOptions, surroundings: Surroundings 
   const totals = new Totals();
   const log = new ConnectionLog(options.log, clock);
 
-  const serve = (stack: Stack, remote: Remote): Service => {
+  const serve = ({ stack, explainSilence }: Pick<OpenedStack, 'stack' | 'explainSilence'>, remote: Remote): Service => {
     const udp = stack.listenUdp(options.local);
     const carriers = new Set<Carrier>();
     const ended = new AbortController();
-    const context = { stack, udp, remote, options, log, paths: new PathLog(log), totals, clock };
+    const context = { stack, udp, remote, options, log, paths: new PathLog(log), totals, clock, explainSilence };
     udp.on('application', (application) => {
       const carrier = new Carrier(context, application, () => carriers.delete(carrier));
       carriers.add(carrier);
@@ -58,7 +58,7 @@ export function createClient(options: ClientOptions, surroundings: Surroundings 
         'a connection is opened when the first datagram arrives',
       ],
       remoteAddresses: () => remote.known,
-      serve: (stack) => serve(stack, remote),
+      serve: (opened) => serve(opened, remote),
     };
   };
 

@@ -30,6 +30,8 @@ export interface OpenedStack extends AsyncDisposable {
   readonly lost: Promise<GuiseError>;
   /** What was set up for it, one line each. */
   readonly done: readonly string[];
+  /** What the host's set-up knows of connections that are not answered, in one sentence. */
+  readonly explainSilence?: () => Promise<string | undefined>;
 }
 
 /** Opens what a tunnel runs on; what is half set up when it fails is undone. */
@@ -120,8 +122,9 @@ async function openTunStack(needs: StackNeeds): Promise<OpenedStack> {
       }),
     );
     const dispose = (): Promise<void> => opened[Symbol.asyncDispose]();
+    const explainSilence = (): Promise<string | undefined> => network.explainSilence();
     const done = noIPv6 ? [`IPv6: off, IPv4 goes on. ${noIPv6.message}`, ...network.done] : network.done;
-    return { stack, lost, done, [Symbol.asyncDispose]: dispose };
+    return { stack, lost, done, explainSilence, [Symbol.asyncDispose]: dispose };
   } catch (error) {
     await opened[Symbol.asyncDispose]();
     throw error;

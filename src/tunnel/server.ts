@@ -9,6 +9,7 @@ import { formatEndpoint } from '../wire/endpoint.js';
 import { ofSocket } from './carrier.js';
 import type { ServerOptions } from './options.js';
 import { PathLog } from './path_log.js';
+import { Refusals } from './refusals.js';
 import { Remote } from './remote.js';
 import { Totals } from './snapshot.js';
 import { Tunnel, type Plan, type Service, type Surroundings } from './tunnel.js';
@@ -25,6 +26,7 @@ export function createServer(options: ServerOptions, surroundings: Surroundings 
     /** When each connection was opened. */
     const opened = new Map<Socket, number>();
     const paths = new PathLog(log);
+    const refusals = new Refusals(log);
     const carry = async (socket: Socket): Promise<void> => {
       const peer = formatEndpoint({ address: socket.remoteAddress, port: socket.remotePort });
       opened.set(socket, clock.now());
@@ -40,6 +42,7 @@ export function createServer(options: ServerOptions, surroundings: Surroundings 
       try {
         if (handshakePacket) socket.send(handshakePacket);
         socket.spliceUdp(endpoint);
+        refusals.watch(socket, endpoint);
         log.say('info', `${peer} connected${socket.profile === 'phantun' ? ', a phantun client' : ''}`);
       } catch (error) {
         log.say('error', `${peer}: ${(error as Error).message}`);
@@ -67,7 +70,7 @@ export function createServer(options: ServerOptions, surroundings: Surroundings 
       ...(oneFamily ? { family: ipv6 ? (6 as const) : (4 as const) } : {}),
       title: [`guise server: TCP port ${name} -> UDP ${formatEndpoint(backend.known[0])}`],
       remoteAddresses: () => backend.known,
-      serve: (stack) => serve(stack, backend),
+      serve: ({ stack }) => serve(stack, backend),
     };
   };
 

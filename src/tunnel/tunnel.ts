@@ -46,7 +46,7 @@ export interface Plan extends Pick<StackNeeds, 'listening' | 'ipv6' | 'family' |
   /** Where the remote name leads now. */
   remoteAddresses(): readonly Endpoint[];
   /** Begins to serve on a new stack. */
-  serve(stack: Stack): Service;
+  serve(opened: Pick<OpenedStack, 'stack' | 'explainSilence'>): Service;
 }
 
 /** What makes a tunnel a client or a server. */
@@ -202,7 +202,7 @@ export class Tunnel extends EventEmitter<{ ready: [] }> {
     const { role, options } = this.#part;
     const opened = await this.#openStack({ role, options, device: this.device, ...plan });
     try {
-      const service = plan.serve(opened.stack);
+      const service = plan.serve(opened);
       const lines = [...plan.title, ...opened.done, mtuLine(opened.stack, role, plan), offloadLine(opened.stack)];
       for (const line of lines) options.log.info(line);
       this.#setUps++;

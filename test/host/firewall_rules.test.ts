@@ -7,8 +7,8 @@ t.test("a client's packets are masqueraded, wherever they leave", async (t) => {
     `table inet guise_tun0 {
   chain postrouting {
     type nat hook postrouting priority srcnat; policy accept;
-    oifname != "tun0" ip saddr 192.168.200.2 masquerade
-    oifname != "tun0" ip6 saddr fcc8::2 masquerade
+    oifname != "tun0" ip saddr 192.168.200.2 counter masquerade
+    oifname != "tun0" ip6 saddr fcc8::2 counter masquerade
   }
 }`,
   );

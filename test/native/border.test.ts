@@ -37,6 +37,8 @@ const HANDLERS = {
   application: ignore,
   attached: ignore,
   applicationGone: ignore,
+  refused: ignore,
+  unsent: ignore,
   addresses: () => {},
   largeSent: () => {},
   answer: () => {},

@@ -22,6 +22,8 @@ const handlers = {
   application: ignore,
   attached: ignore,
   applicationGone: ignore,
+  refused: ignore,
+  unsent: ignore,
   addresses: () => {},
   largeSent: () => {},
   answer: () => {},

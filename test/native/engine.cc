@@ -403,6 +403,92 @@ void listener_tests() {
   });
 }
 
+// What JavaScript was told of refusals of a flow: errnos, 0 when the other end was heard again.
+std::vector<uint32_t> refusals_of(EngineRig& rig, uint32_t flow) {
+  std::vector<uint32_t> errors;
+  for (const auto& [record, payload] : rig.events()) {
+    if (record.type == EventType::kRefused && record.id == flow) errors.push_back(record.seq);
+  }
+  return errors;
+}
+
+void refusal_tests() {
+  test("datagrams that a backend refuses are counted one by one, and told of once until it answers", [] {
+    for (const int family : {AF_INET, AF_INET6}) {
+      if (!LoopbackSocket::available(family)) continue;
+      LoopbackSocket backend(family), other(family);
+      EngineRig rig;
+      const char* syscall = "";
+      const uint32_t id = rig.open(1);
+      const FlowCounters& counters = rig.engine->counters()->flow(id);
+      CHECK(rig.engine->splice_udp(id, backend.endpoint(), {{1}}, syscall) == 0);
+      rig.settle();
+      uint16_t port = 0;
+      CHECK(backend.receive(port).size() == 1);
+      backend.refuse();
+      uint32_t seq = 1;
+      for (int i = 0; i < 5; ++i) {
+        rig.put(1, seq++, {7});
+        rig.settle();
+      }
+      CHECK(rig.dropped(DropReason::kBackendRefused) == 5 && counters.received_drops == 5);
+      for (int i = 0; i < 10; ++i) rig.put(1, seq++, {7});  // one run
+      rig.settle();
+      CHECK(rig.dropped(DropReason::kBackendRefused) == 15);
+      CHECK(refusals_of(rig, id) == std::vector<uint32_t>{ECONNREFUSED});
+      CHECK(backend.send(port, std::vector<uint8_t>{1, 2}, 2));
+      rig.settle();
+      CHECK(refusals_of(rig, id) == std::vector<uint32_t>{0} && counters.sent_datagrams == 1);
+      rig.put(1, seq++, {7});
+      rig.settle();
+      CHECK(refusals_of(rig, id) == std::vector<uint32_t>{ECONNREFUSED});
+      CHECK(rig.dropped(DropReason::kUdpSendFailed) == 0);
+    }
+  });
+
+  test("of an application that is gone the neighbours at its port lose nothing, in either direction", [] {
+    for (const int family : {AF_INET, AF_INET6}) {
+      if (!LoopbackSocket::available(family)) continue;
+      LoopbackSocket gone(family), neighbour(family);
+      EngineRig rig;
+      const uint16_t port = rig.listen_udp(family);
+      rig.settle();
+      rig.events();
+      uint32_t ids[2];
+      for (size_t i = 0; LoopbackSocket * each : {&gone, &neighbour}) {
+        CHECK(each->send(port, std::vector<uint8_t>{1}, 1));
+        rig.settle();
+        uint32_t application = 0;
+        for (const auto& [record, payload] : rig.events()) {
+          if (record.type == EventType::kApplication) application = record.id;
+        }
+        ids[i] = rig.open(static_cast<uint16_t>(i + 1));
+        CHECK(rig.engine->splice_application(ids[i], application) == 0);
+        ++i;
+      }
+      rig.settle();
+      rig.events();
+      gone.refuse();
+      constexpr uint32_t kTimes = 20;
+      for (uint32_t i = 0; i < kTimes; ++i) {
+        // An error of the one waits when the other is sent to, and when it has sent.
+        for (const uint16_t flow : {1, 2}) rig.put(flow, 1 + i, {static_cast<uint8_t>(i)});
+        CHECK(neighbour.send(port, std::vector<uint8_t>{1, 2, 3, 4}, 2));
+        rig.settle();
+      }
+      uint32_t received = 0;
+      uint16_t from = 0;
+      while (neighbour.receive(from).size() == 1) ++received;
+      CHECK(received == kTimes);
+      CHECK(rig.engine->counters()->flow(ids[1]).sent_datagrams == 1 + 2 * kTimes);
+      CHECK(rig.engine->counters()->flow(ids[1]).received_drops == 0);
+      CHECK(rig.dropped(DropReason::kApplicationRefused) == kTimes);
+      CHECK(rig.engine->counters()->flow(ids[0]).received_drops == kTimes);
+      CHECK(rig.dropped(DropReason::kUdpSendFailed) == 0);
+    }
+  });
+}
+
 void creation_tests() {
   test("an engine that cannot be made says which call failed and leaves no descriptor", [] {
     const size_t before = open_descriptors();
@@ -496,6 +582,7 @@ int main() {
   keepalive_tests();
   abandoned_tests();
   splice_tests();
+  refusal_tests();
   id_tests();
   return done();
 }

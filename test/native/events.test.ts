@@ -27,6 +27,8 @@ function start(handlers: Partial<EngineEvents>): [Engine, Wire] {
       answer: ignore,
       recut: ignore,
       icmpError: ignore,
+      refused: ignore,
+      unsent: ignore,
       deviceGone: ignore,
       ...handlers,
     },

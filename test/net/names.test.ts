@@ -58,7 +58,7 @@ t.test(
     const pings = ping(rig.client, '--to 127.0.0.1:5000 --count 1500 --interval 10000');
     await client.waitFor(/connected from port/);
     await hosts.set('server.test', '10.0.2.3');
-    await client.waitFor(/connected from port \d+, where the name leads now/);
+    await client.waitFor(/connected from port \d+ to the server, where the name leads now/);
     const { sent, lost, wrong } = await pings;
     t.same([sent, lost, wrong], [1500, 0, 0], 'across the change');
     t.ok((await rig.router.counter('rig', 'moved')) > 100, 'which was one');

@@ -74,3 +74,25 @@ t.test(
     t.same([result.received, result.corrupted, result.reordered], [2000, 0, 0]);
   },
 );
+
+t.test(
+  'datagrams of 0 bytes are said to be dropped, and others pass between them',
+  { skip, timeout: 60_000 },
+  async (t) => {
+    await using rig = await Rig.create();
+    await rig.server.guise('server', SERVER);
+    const client = await rig.client.guise('client', ['--local', '127.0.0.1:5000', '--remote', '10.0.2.2:4567']);
+    const there = rig.server.start(process.execPath, ['-e', UDP, '7000']);
+    await there.waitFor(/ready/);
+    const SEND = `const socket = require('node:dgram').createSocket('udp4');
+    for (const each of ['', 'ab', '', 'cd', '']) socket.send(Buffer.from(each, 'hex'), 5000, '127.0.0.1');
+    setTimeout(() => socket.close(), 500);`;
+    await rig.client.run(process.execPath, ['-e', SEND]);
+    await there.waitFor(/^cd$/);
+    t.equal(there.output, 'ready\nab\ncd');
+    t.match(
+      await client.waitFor(/emptyDatagram/),
+      /3 dropped \(emptyDatagram\): datagrams of 0 bytes, which no segment/,
+    );
+  },
+);

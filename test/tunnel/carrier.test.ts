@@ -185,7 +185,7 @@ t.test(
     t.equal(next.destination, '10.9.0.2', 'the name has led elsewhere twice in a row');
     await until(() => tunnel.snapshot().connections[0]?.remote === '10.9.0.2:443');
     t.match(tunnel.snapshot(), { reconnects: { moved: 1 }, connections: [{ state: 'open' }] });
-    t.ok(hasLine(lines, /connected from port \d+, where the name leads now$/));
+    t.ok(hasLine(lines, /connected from port \d+ to the server, where the name leads now$/));
     await clock.pass(RECONNECT.drain);
     const fin = await network.next(FIN);
     t.equal(fin.destination, '10.9.0.1');

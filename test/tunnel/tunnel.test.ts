@@ -171,7 +171,7 @@ t.test('a tunnel is started, looked at and stopped', { timeout: 30_000 }, async 
     'set up',
     'WireGuard on both ends: MTU = 1428 over IPv4',
     'data plane: 1 worker, one segment a packet (slow: no offload)',
-    /^127\.0\.0\.1:\d+ connected from port \d+$/,
+    /^127\.0\.0\.1:\d+ connected from port \d+ to the server$/,
     'closing 1 connection',
     /^127\.0\.0\.1:\d+ closed$/,
   ]);
