@@ -216,7 +216,9 @@ export class Carrier {
     if (this.#isCurrent(connection) && !this.#state.stopped) {
       this.#say('warn', `: ${error.message} ${damaged ? 'Trying again in a minute.' : 'Connecting again.'}`);
       this.#context.totals.countReconnect(code);
-      if (code === 'ECONNRESET' && !this.#context.options.ignoreRst) this.#noteReset();
+      // phantun ends every connection by one.
+      const isGuise = this.#sockets.get(connection)?.profile === 'guise';
+      if (code === 'ECONNRESET' && isGuise && !this.#context.options.ignoreRst) this.#noteReset();
     }
     this.#tell({ type: damaged ? 'damaged' : 'lost', connection });
   }
