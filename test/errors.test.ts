@@ -133,6 +133,7 @@ t.test('every reason for a drop has a sentence', async (t) => {
     'flowsFull',
     'outOfWindow',
     'oversize',
+    'pathMtu',
     'pendingFull',
     'sourceFull',
     'synLimit',

@@ -35,8 +35,8 @@ enum class EventType : uint8_t {
                      // quoted number, ack the MTU; the payload is its code, then the address of who says it
   kRecut = 13,       // control. Segments of a flow are cut or joined on the way: a probe came in another size
   kApplicationGone = 8,  // control. A flow was spliced to an application that is gone: what comes on it is dropped
-  kRefused = 10,  // the UDP side of a flow takes no datagrams: seq is the errno that says why; 0 when it is heard again
-  kUnsent = 11,   // a segment of no flow did not leave this host: seq is the errno
+  kRefused = 14,  // the UDP side of a flow takes no datagrams: seq is the errno that says why; 0 when it is heard again
+  kUnsent = 15,   // a segment of no flow did not leave this host: seq is the errno
 };
 
 // EventRecord::detail of an opening: two bits, and in the upper half the MSS, 0 where the SYN had none.

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import t from 'tap';
+import { addon } from '../../src/native/addon.js';
 import { Engine } from '../../src/native/engine.js';
 import type { EngineEvents } from '../../src/native/types.js';
 import { DATA_PLANE } from '../../src/policy.js';
@@ -62,6 +63,11 @@ t.test('a datagram that waits while its flow ends is not given to the flow that 
   while (taken.length === 0) await new Promise((resolve) => setImmediate(resolve));
   t.same(taken, [[1, 'for the second']]);
   engine.close();
+});
+
+t.test('no two kinds of events have one number', async (t) => {
+  const numbers = Object.values(addon.layout.eventTypes);
+  t.equal(new Set(numbers).size, numbers.length);
 });
 
 /** Options that mean something come up often, and so does what is almost one. */

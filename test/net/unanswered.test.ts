@@ -60,6 +60,20 @@ const CASES: Readonly<Record<string, Case>> = {
     early: /No answer yet to .*SYN-ACKs came that do not answer them/,
     end: /ETIMEDOUT 10\.0\.2\.2:4008: .*SYN-ACKs came that do not answer them/,
   },
+  'a router forbids it': {
+    remote: '10.0.2.2:4010',
+    early: /No answer yet to .*: 10\.0\.1\.1 says that this is forbidden; ask whoever runs that router/,
+    end: /ETIMEDOUT 10\.0\.2\.2:4010: .*: 10\.0\.1\.1 says that this is forbidden/,
+  },
+  'a router forbids it over IPv6': {
+    remote: '[fd00:2::2]:4010',
+    early: /No answer yet to .*: fd00:1::1 says that this is forbidden; ask whoever runs that router/,
+    end: /ETIMEDOUT \[fd00:2::2\]:4010: .*: fd00:1::1 says that this is forbidden/,
+  },
+  'the host is gone from its network': {
+    remote: '10.0.2.99:4011',
+    end: /ETIMEDOUT 10\.0\.2\.99:4011: .*: 10\.0\.1\.1 says that this host does not answer/,
+  },
   'the route goes while it waits': {
     remote: '10.8.0.1:4009',
     early: /No answer yet to .*: this host has no route there \(ENETUNREACH\); see `ip route`\.$/,
@@ -75,7 +89,7 @@ t.test('each cause has its own sentence', { skip, timeout: 120_000 }, async (t) 
     chain output { type filter hook output priority 0; tcp dport 4001 drop; };
     chain nat { type nat hook postrouting priority srcnat; tcp dport 4007 masquerade random,fully-random; }; }`);
   await router.nft(`table inet wall { chain forward { type filter hook forward priority -10;
-    tcp dport { 4004, 4009 } drop; tcp dport 4005 reject with tcp reset;
+    tcp dport { 4004, 4009 } drop; tcp dport 4005 reject with tcp reset; tcp dport 4010 reject with icmpx admin-prohibited;
     tcp sport 4008 tcp flags & (syn | ack) == syn | ack tcp ackseq set 12345; }; }`);
   await client.run('ip', ['route', 'add', '10.7.0.0/16', 'via', '10.0.1.78']);
   await client.run('ip', ['route', 'add', '10.8.0.0/16', 'via', '10.0.1.1']);
