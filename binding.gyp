@@ -27,6 +27,7 @@
         "native/plane/passive_open.cc",
         "native/plane/uplink.cc",
         "native/plane/worker.cc",
+        "native/process/output.cc",
         "native/process/privileges.cc",
         "native/process/system_call_filter.cc",
         "native/wire/icmp.cc",

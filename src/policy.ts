@@ -271,6 +271,13 @@ export const OBSERVE = {
    * twice in that time (its REKEY_TIMEOUT is 5 s).
    */
   answerWait: 10_000,
+  /**
+   * Bytes of lines that wait for whoever reads the log: as much as a pipe holds. Milliseconds between two tries to write
+   * them, and those that the end of the program waits for it.
+   */
+  logQueueBytes: 64 << 10,
+  logRetry: 100,
+  logPatience: 500,
   /** Milliseconds between two looks at what was dropped. */
   dropInterval: 5000,
   /** Remote addresses of which it is remembered what was said of their paths. */

@@ -1,5 +1,7 @@
 #include "binding/host_functions.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 
 #include "binding/arguments.h"
@@ -9,6 +11,7 @@
 #include "host/ruleset_generation.h"
 #include "io/link_device.h"
 #include "io/tun_device.h"
+#include "process/output.h"
 #include "process/privileges.h"
 #include "process/system_call_filter.h"
 
@@ -16,6 +19,8 @@ namespace guise {
 namespace {
 
 constexpr uint32_t kMostQueues = 64;  // the engine's workers
+constexpr uint32_t kMostDescriptors = INT32_MAX;
+constexpr uint32_t kLongestWait = 60'000;  // milliseconds
 
 Napi::Value failure(Napi::Env env, int error, const char* syscall) {
   auto result = Napi::Object::New(env);
@@ -103,6 +108,20 @@ Napi::Value LimitCapabilities(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), error ? error : static_cast<double>(kept));
 }
 
+// (fd, bytes, milliseconds): the bytes written, or -errno.
+Napi::Value WriteNow(const Napi::CallbackInfo& info) {
+  const uint32_t fd = arguments::whole_number(info[0], "fd", 0, kMostDescriptors);
+  const std::span<const uint8_t> bytes = arguments::bytes(info[1], "bytes");
+  const uint32_t milliseconds = arguments::whole_number(info[2], "milliseconds", 0, kLongestWait);
+  const int64_t written = write_now(static_cast<int>(fd), bytes, static_cast<int>(milliseconds));
+  return Napi::Number::New(info.Env(), static_cast<double>(written));
+}
+
+// (code): ends the process at once, threads that wait for the kernel included; nothing else is done.
+Napi::Value Leave(const Napi::CallbackInfo& info) {
+  ::_exit(static_cast<int>(arguments::whole_number(info[0], "code", 0, 255)));
+}
+
 Napi::Value FilterSystemCalls(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), filter_system_calls());
 }
@@ -127,6 +146,8 @@ void add_host_functions(Napi::Env env, Napi::Object exports) {
   exports.Set("findDeparture", Napi::Function::New(env, FindDeparture));
   exports.Set("holdPort", Napi::Function::New(env, HoldPort));
   exports.Set("limitCapabilities", Napi::Function::New(env, LimitCapabilities));
+  exports.Set("writeNow", Napi::Function::New(env, WriteNow));
+  exports.Set("leave", Napi::Function::New(env, Leave));
   exports.Set("filterSystemCalls", Napi::Function::New(env, FilterSystemCalls));
   exports.Set("rulesetGeneration", Napi::Function::New(env, RulesetGeneration));
   exports.Set("isSetUp", Napi::Function::New(env, IsSetUp));

@@ -2,10 +2,13 @@
 import { readFileSync } from 'node:fs';
 import type { Options } from 'yargs';
 import yargs from 'yargs';
-import { readEnvironment } from '../config/environment.js';
+import { readEnvironment, type UnknownVariable } from '../config/environment.js';
 import { yesNo } from '../config/kinds.js';
 import { OPTIONS, type Option, type Role, type Schema } from '../config/schema.js';
 import { usageError, type UsageError } from '../errors.js';
+
+/** Where yargs would look for settings: else it asks for the working directory, which may have been deleted. */
+const NO_FOLDER = '/';
 
 const { version } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as {
   version: string;
@@ -30,7 +33,7 @@ export interface CommandLine {
   readonly values: Readonly<Record<string, unknown>>;
   readonly given: GivenNames;
   /** Variables that look like guise's and that no option has. */
-  readonly unknownVariables: readonly string[];
+  readonly unknownVariables: readonly UnknownVariable[];
 }
 
 /** What --help or --version asks for. */
@@ -103,9 +106,8 @@ function parse(
   args: readonly string[],
 ): { readonly flags: Readonly<Record<string, unknown>> } | Answer {
   const { name, usage, example, epilogue } = program;
-  const plain = args.map((argument) => plainSwitch(argument, schema));
   let answer = '';
-  const flags = yargs()
+  const flags = yargs([], NO_FOLDER)
     .locale('en')
     .scriptName(name)
     .version(version)
@@ -118,13 +120,13 @@ function parse(
     .strict()
     .wrap(process.stdout.isTTY ? Math.min(110, process.stdout.columns) : 110)
     // What is a number and what is not says the schema.
-    .parserConfiguration({ 'parse-numbers': false })
+    .parserConfiguration({ 'parse-numbers': false, 'camel-case-expansion': false, 'dot-notation': false })
     .exitProcess(false)
     .fail((message: string | null, error: Error | undefined) => {
       const what = message ?? error?.message ?? '';
       throw usageError('ERR_GUISE_USAGE', { what, program: name }, error);
     })
-    .parseSync(plain, {}, (_error: unknown, _argv: unknown, output: string) => {
+    .parseSync(plainSwitches(args, schema), {}, (_error: unknown, _argv: unknown, output: string) => {
       answer = output;
     });
   return answer === '' ? { flags } : { answer };
@@ -148,14 +150,52 @@ function flag(name: string, { kind, heading, help, alias, required, otherwise, .
   };
 }
 
-/** yargs takes every word behind a flag for no, but for `true`. */
-function plainSwitch(argument: string, schema: Schema): string {
-  const [, no, option, word] = /^--(no-)?([^=]+)=(.*)$/s.exec(argument) ?? [];
-  if (option === undefined || !Object.hasOwn(schema, option) || schema[option]!.kind !== yesNo) return argument;
-  const value = yesNo.read(word);
-  if (value === undefined) {
-    const given = `--${no ?? ''}${option}`;
-    throw usageError('ERR_GUISE_OPTION', { option, given, expected: yesNo.expected, found: JSON.stringify(word) });
+/**
+ * Each switch as `--name` or `--no-name`, given once: yargs takes every word behind one for no, but for `true`, and the
+ * last of two.
+ */
+function plainSwitches(args: readonly string[], schema: Schema): string[] {
+  const plain: string[] = [];
+  /** The values of switches, and how each was written. */
+  const given = new Map<string, { value: boolean; name: string }>();
+  const rest = [...args];
+  for (let argument = rest.shift(); argument !== undefined; argument = rest.shift()) {
+    if (argument === '--') return [...plain, argument, ...rest];
+    const found = switchOf(argument, schema);
+    if (!found) {
+      plain.push(argument);
+      continue;
+    }
+    const { option, negated, name, word = yesNo.read(rest[0]) === undefined ? 'yes' : rest.shift() } = found;
+    const value = yesNo.read(word);
+    if (value === undefined) {
+      const { expected } = yesNo;
+      throw usageError('ERR_GUISE_OPTION', { option, given: name, expected, found: JSON.stringify(word) });
+    }
+    const isOn = value !== negated;
+    const before = given.get(option);
+    if (before) {
+      const code = before.value === isOn ? 'ERR_GUISE_OPTION_TWICE' : 'ERR_GUISE_OPTION_CONFLICT';
+      throw usageError(code, { option, given: name, other: before.name });
+    }
+    given.set(option, { value: isOn, name });
+    plain.push(isOn ? `--${option}` : `--no-${option}`);
   }
-  return value === (no === undefined) ? `--${option}` : `--no-${option}`;
+  return plain;
+}
+
+interface Switch {
+  readonly option: string;
+  readonly negated: boolean;
+  /** As it was written. */
+  readonly name: string;
+  /** What stands behind its `=`. */
+  readonly word: string | undefined;
+}
+
+function switchOf(argument: string, schema: Schema): Switch | undefined {
+  const [, name, no, long, letter, word] = /^(--(no-)?([^=]+)|-([^-=]))(?:=(.*))?$/s.exec(argument) ?? [];
+  const option = long ?? Object.keys(schema).find((each) => letter !== undefined && schema[each]!.alias === letter);
+  if (option === undefined || !Object.hasOwn(schema, option) || schema[option]!.kind !== yesNo) return undefined;
+  return { option, negated: no !== undefined, name: name!, word };
 }

@@ -11,6 +11,7 @@ import {
 import { settingsOf } from '../config/settings.js';
 import { usageError } from '../errors.js';
 import { createLog, type Log } from '../observe/log.js';
+import { standardError } from '../observe/log_output.js';
 import type { TunnelOptions } from '../tunnel/options.js';
 import { readCommandLine, type CommandLine, type GivenNames, type Program } from './command_line.js';
 
@@ -42,7 +43,7 @@ export function readSettings<R extends Role>(
     settings = settingsOf(program.role, line.values, (option) => line.given.get(option) ?? `--${option}`);
   } catch (error) {
     // Before the error: it may be the reason for it.
-    if (warning !== undefined) process.stderr.write(`guise: ${warning}\n`);
+    if (warning !== undefined) standardError().write(`guise: ${warning}\n`);
     throw error;
   }
   const { logLevel: level, logFormat: format } = settings as SharedSettings;
@@ -120,7 +121,8 @@ function readPacket(path: string, mtu: number, names: GivenNames): Uint8Array {
   });
 }
 
-function unknownVariables({ unknownVariables: names }: CommandLine): string | undefined {
-  if (names.length === 0) return undefined;
+function unknownVariables({ unknownVariables: unknown }: CommandLine): string | undefined {
+  if (unknown.length === 0) return undefined;
+  const names = unknown.map(({ name, nearest }) => (nearest === undefined ? name : `${name} (${nearest}?)`));
   return `No option has the ${names.length > 1 ? 'variables' : 'variable'} ${names.join(', ')}: left alone.`;
 }

@@ -1,7 +1,8 @@
 /** From a command line to an exit code: 0 done, 1 failed, 2 wrong usage. Never a stack trace. */
 import { setFlagsFromString } from 'node:v8';
-import { endSignal } from '../daemon/process.js';
+import { endProcess, endSignal } from '../daemon/process.js';
 import { GuiseError, UsageError } from '../errors.js';
+import { standardError } from '../observe/log_output.js';
 import { sentenceFor } from './flag_advice.js';
 import type { ProgramOptions } from './options.js';
 
@@ -24,15 +25,16 @@ export async function runProgram<O extends ProgramOptions>(
   try {
     options = read(signal);
     await run(options);
-    process.exit(0);
+    endProcess(0);
   } catch (error) {
     failed(error);
   }
 }
 
 function fail(error: unknown, options: ProgramOptions | undefined): never {
-  process.stderr.write(`guise: ${sentenceFor(error, options?.given)}\n`);
+  const output = standardError();
+  output.write(`guise: ${sentenceFor(error, options?.given)}\n`);
   const known = error instanceof GuiseError;
-  if (!known && options?.log.isLevelEnabled('debug')) process.stderr.write(`${(error as Error).stack}\n`);
-  process.exit(error instanceof UsageError ? 2 : 1);
+  if (!known && options?.log.isLevelEnabled('debug')) output.write(`${(error as Error).stack}\n`);
+  endProcess(error instanceof UsageError ? 2 : 1);
 }

@@ -1,9 +1,16 @@
 /** Options from the environment: --idle-timeout is GUISE_IDLE_TIMEOUT there, --no-firewall GUISE_NO_FIREWALL. Pure. */
+import { distance } from 'fastest-levenshtein';
 import { usageError } from '../errors.js';
 import { yesNo } from './kinds.js';
-import { OPTIONS, type Role } from './schema.js';
+import { OPTIONS, type Role, type Schema } from './schema.js';
 
 const PREFIX = 'GUISE_';
+
+export interface UnknownVariable {
+  readonly name: string;
+  /** The variable that was meant, maybe. */
+  readonly nearest: string | undefined;
+}
 
 export interface Variables {
   /** By option. */
@@ -11,7 +18,7 @@ export interface Variables {
   /** The variable that gave it, by option. */
   readonly names: ReadonlyMap<string, string>;
   /** Variables of guise's, by their prefix, that no option has: a typing error, or somebody else's. */
-  readonly unknown: readonly string[];
+  readonly unknown: readonly UnknownVariable[];
 }
 
 /**
@@ -23,11 +30,11 @@ export interface Variables {
 export function readEnvironment(role: Role, environment: NodeJS.ProcessEnv): Variables {
   const values: Record<string, unknown> = {};
   const names = new Map<string, string>();
-  const unknown: string[] = [];
+  const unknown: UnknownVariable[] = [];
   for (const [variable, text] of Object.entries(environment)) {
     if (!variable.startsWith(PREFIX) || text === undefined || text === '') continue;
     const found = meaning(variable);
-    if (found === undefined) unknown.push(variable);
+    if (found === undefined) unknown.push({ name: variable, nearest: nearestTo(variable) });
     if (found === undefined || !Object.hasOwn(OPTIONS[role], found.option)) continue;
     const { option, negated } = found;
     const other = names.get(option);
@@ -46,6 +53,21 @@ function meaning(variable: string): { option: string; negated: boolean } | undef
   if (isOption(option)) return { option, negated: false };
   const positive = option.replace(/^no-/, '');
   return positive !== option && isYesNo(positive) ? { option: positive, negated: true } : undefined;
+}
+
+/** Of all variables that there are the one that is most like it, unless half of it would have to be changed. */
+function nearestTo(variable: string): string | undefined {
+  const name = variable.slice(PREFIX.length).toUpperCase();
+  const known = Object.values<Schema>(OPTIONS).flatMap((schema) =>
+    Object.keys(schema).flatMap((option) => [option, ...(isYesNo(option) ? [`no-${option}`] : [])]),
+  );
+  const changes = (option: string): number => distance(name, written(option));
+  const nearest = known.reduce((best, each) => (changes(each) < changes(best) ? each : best));
+  return changes(nearest) <= name.length / 2 ? `${PREFIX}${written(nearest)}` : undefined;
+}
+
+function written(option: string): string {
+  return option.toUpperCase().replaceAll('-', '_');
 }
 
 function opposite(option: string, given: string, text: string): boolean {

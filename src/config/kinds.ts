@@ -58,11 +58,11 @@ export function number({ unit, least, most, zero = 0 }: NumberRule): Kind<number
 }
 
 const WORDS = new Map([
-  ...['1', 'yes', 'true', 'on'].map((word) => [word, true] as const),
-  ...['0', 'no', 'false', 'off'].map((word) => [word, false] as const),
+  ...['1', 'y', 'yes', 'true', 'on'].map((word) => [word, true] as const),
+  ...['0', 'n', 'no', 'false', 'off'].map((word) => [word, false] as const),
 ]);
 
-/** yes or no, true or false, on or off, 1 or 0, in letters of any case. */
+/** yes or no, y or n, true or false, on or off, 1 or 0, in letters of any case. */
 export const yesNo: Kind<boolean> = {
   form: '',
   expected: 'yes or no',

@@ -1,10 +1,25 @@
 /** What belongs to the process and not to a tunnel of it: the signals that end it, its privileges, when it is ready. */
+import { leave } from '../native/process.js';
 import type { Log } from '../observe/log.js';
+import { standardError } from '../observe/log_output.js';
+import { OBSERVE } from '../policy.js';
+import { areLookUpsPending } from '../tunnel/resolve.js';
 import type { TunnelState } from '../tunnel/snapshot.js';
 import type { Tunnel } from '../tunnel/tunnel.js';
+import { endsOnHangUp } from './hang_up.js';
 import { dropPrivileges, type Stage } from './privileges.js';
 
-/** Aborts with the first SIGINT or SIGTERM; a second one ends the process at once. */
+/** Ends the process: with what of the log is taken, and without waiting for a resolver that does not answer. */
+export function endProcess(code: number): never {
+  standardError().flush(OBSERVE.logPatience);
+  if (areLookUpsPending()) leave(code);
+  process.exit(code);
+}
+
+/**
+ * Aborts with the first SIGINT or SIGTERM; a second one ends the process at once. Aborts too when the terminal hangs up:
+ * that is told more than once, by the kernel and by a shell, and often just when the end has been asked for.
+ */
 export function endSignal(): AbortSignal {
   const controller = new AbortController();
   for (const [signal, number] of [
@@ -12,10 +27,12 @@ export function endSignal(): AbortSignal {
     ['SIGTERM', 15],
   ] as const) {
     process.on(signal, () => {
-      if (controller.signal.aborted) process.exit(128 + number);
+      if (controller.signal.aborted) endProcess(128 + number);
       controller.abort();
     });
   }
+  const ends = endsOnHangUp();
+  process.on('SIGHUP', () => ends && controller.abort());
   return controller.signal;
 }
 

@@ -150,6 +150,8 @@ interface Addon {
   readonly holdPort: (address: Uint8Array, port: number) => { fd: number; port: number } | Refused;
   readonly limitCapabilities: (mask: number) => number;
   readonly filterSystemCalls: () => number;
+  readonly writeNow: (fd: number, bytes: Uint8Array, milliseconds: number) => number;
+  readonly leave: (code: number) => never;
   readonly rulesetGeneration: () => number;
   readonly isSetUp: (name: string, mtu: number, peer: Uint8Array) => number;
 }

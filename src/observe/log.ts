@@ -1,9 +1,14 @@
 /** The log: pino, as lines of text for people and journald, or as JSON. On stderr, so that nothing mixes with output. */
+import { fstatSync } from 'node:fs';
+import { isatty } from 'node:tty';
 import { pino, type Logger } from 'pino';
-import { build } from 'pino-pretty';
+import { prettyFactory } from 'pino-pretty';
 import { SYSTEM_CLOCK, type Clock } from '../clock.js';
 import { RateLimit } from '../fake_tcp/rate_limit.js';
 import { OBSERVE } from '../policy.js';
+import { standardError } from './log_output.js';
+
+const STDERR = 2;
 
 export type Log = Logger;
 export const LOG_LEVELS = ['error', 'warn', 'info', 'debug'] as const;
@@ -35,14 +40,30 @@ export class ConnectionLog {
 }
 
 export function createLog({ level, format }: { level: LogLevel; format: LogFormat }): Log {
-  const stderr = pino.destination({ dest: 2, sync: true });
-  if (format === 'json') return pino({ level }, stderr);
-  const pretty = build({
-    colorize: process.stderr.isTTY,
-    ignore: 'pid,hostname,time',
+  const output = standardError();
+  const form = format === 'json' ? (line: string) => line : textForm();
+  output.sayLeftOut = (lines) => {
+    let said = '';
+    const log = pino({ level: 'warn' }, { write: (line) => void (said = form(line)) });
+    log.warn(`${lines} lines of the log are left out here: they came faster than they were read`);
+    return said;
+  };
+  return pino({ level }, { write: (line) => output.write(form(line)) });
+}
+
+/** A line for people. A terminal shows it when it comes, and the journal has the time of its own. */
+function textForm(): (line: string) => string {
+  const timed = !isatty(STDERR) && !isJournal();
+  return prettyFactory({
+    colorize: isatty(STDERR),
+    ignore: `pid,hostname${timed ? '' : ',time'}`,
+    translateTime: 'SYS:yyyy-mm-dd HH:MM:ss.l o',
     singleLine: true,
-    destination: stderr,
-    sync: true,
   });
-  return pino({ level }, pretty);
+}
+
+/** Whether journald reads: JOURNAL_STREAM is the device and inode of its socket, as systemd.exec(5) says. */
+function isJournal(): boolean {
+  const { dev, ino } = fstatSync(STDERR, { bigint: true });
+  return process.env['JOURNAL_STREAM'] === `${dev}:${ino}`;
 }

@@ -4,6 +4,13 @@ import { guiseError } from '../errors.js';
 import { normalAddress } from '../wire/address.js';
 import type { Endpoint, HostPort } from '../wire/endpoint.js';
 
+let pending = 0;
+
+/** Whether a thread still waits for the resolver: `process.exit` waits for it, too. */
+export function areLookUpsPending(): boolean {
+  return pending > 0;
+}
+
 /**
  * Resolves a host name to all of its addresses, best first, or passes an address through.
  *
@@ -11,6 +18,7 @@ import type { Endpoint, HostPort } from '../wire/endpoint.js';
  * @throws {GuiseError} ENOTFOUND and other codes of getaddrinfo
  */
 export async function resolve({ host, port }: HostPort, family?: 4 | 6): Promise<[Endpoint, ...Endpoint[]]> {
+  pending++;
   try {
     const found = await lookup(host, { all: true, ...(family === undefined ? {} : { family }) });
     return found.map(({ address }) => ({ address: normalAddress(address), port })) as [Endpoint, ...Endpoint[]];
@@ -18,5 +26,7 @@ export async function resolve({ host, port }: HostPort, family?: 4 | 6): Promise
     const { code = 'ENOTFOUND' } = cause as NodeJS.ErrnoException;
     const what = family === undefined ? 'address' : `IPv${family} address`;
     throw guiseError('ERR_GUISE_NAME', { what, host, why: code }, cause);
+  } finally {
+    pending--;
   }
 }

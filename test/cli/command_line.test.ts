@@ -40,12 +40,13 @@ t.test('flags go before variables', async (t) => {
   t.match(values, { mtu: '1400', firewall: false, queues: '2' });
   t.equal(given.get('mtu'), '--mtu');
   t.equal(given.get('queues'), 'GUISE_QUEUES');
-  t.same(unknownVariables, ['GUISE_NONSENSE']);
+  t.same(unknownVariables, [{ name: 'GUISE_NONSENSE', nearest: undefined }]);
 });
 
 t.test('yes and no behind a flag mean what they say', async (t) => {
   for (const on of [
     '--firewall',
+    '--firewall=y',
     '--firewall=yes',
     '--firewall=1',
     '--firewall=ON',
@@ -57,6 +58,20 @@ t.test('yes and no behind a flag mean what they say', async (t) => {
   for (const off of ['--no-firewall', '--firewall=no', '--firewall=0', '--firewall=Off', '--no-firewall=1']) {
     t.equal(read([...ENDS, off]).values['firewall'], false, off);
   }
+  for (const [words, value] of [
+    ['--firewall no', false],
+    ['--firewall N', false],
+    ['--no-firewall yes', false],
+    ['--no-firewall off', true],
+  ] as const) {
+    t.equal(read([...ENDS, ...words.split(' ')]).values['firewall'], value, words);
+  }
+  for (const on of ['-4', '-4=yes', '-4 yes', '-4=TRUE', '--ipv4-only 1']) {
+    t.equal(read([...ENDS, ...on.split(' ')]).values['ipv4-only'], true, on);
+  }
+  for (const off of ['-4=no', '-4 off', '--ipv4-only false', '--no-ipv4-only', '--ipv4-only=0']) {
+    t.equal(read([...ENDS, ...off.split(' ')]).values['ipv4-only'], false, off);
+  }
   t.throws(() => read([...ENDS, '--firewall=maybe']), { message: '--firewall takes yes or no, not "maybe".' });
   t.equal(read([...ENDS, '--tun=--firewall=x']).values['tun'], '--firewall=x', 'the value of another flag');
 });
@@ -66,6 +81,13 @@ t.test('what is no command line is one sentence', async (t) => {
     [['-r', 'a:1', '-r', 'b:1'], /^--remote is given more than once; give it once\.$/],
     [['-r', 'a:1', '--remote', 'b:1'], /^--remote is given more than once/],
     [['--mtu=1400', '--mtu=1500'], /^--mtu is given more than once/],
+    [['--firewall', '--firewall'], /^--firewall is given more than once/],
+    [['-4', '--ipv4-only'], /^--ipv4-only is given more than once/],
+    [['--firewall', '--no-firewall'], /^--no-firewall contradicts --firewall; leave one of them out\.$/],
+    [['--firewall', 'maybe'], /^Unknown argument: maybe;/],
+    [['-4=maybe'], /^-4 takes yes or no, not "maybe"\.$/],
+    [['--ipv4Only=yes'], /^Unknown argument: ipv4Only;/],
+    [['--mtu.x', '3'], /^Unknown argument: mtu\.x;/],
     [['--nonsense'], /^Unknown argument: nonsense; see `guise-client --help`\.$/],
     [['stray'], /^Unknown argument: stray;/],
     [['--', 'stray'], /^Unknown argument: stray;/],

@@ -30,9 +30,15 @@ t.test('wrong usage ends in one sentence and exit code 2', async (t) => {
   }
 });
 
-t.test('errors are English wherever the user is', async (t) => {
-  for (const variable of ['LC_ALL', 'LANG']) {
-    const { said } = guise('client/main', ['--nonsense'], { [variable]: 'de_DE.UTF-8' });
+t.test('help and errors are English wherever the user is', async (t) => {
+  const { output: help } = guise('client/main', ['--help']);
+  for (const [variable, locale] of [
+    ['LC_ALL', 'de_DE.UTF-8'],
+    ['LC_MESSAGES', 'ja_JP.UTF-8'],
+    ['LANG', 'pt_BR'],
+  ] as const) {
+    t.equal(guise('client/main', ['--help'], { [variable]: locale }).output, help, `${variable}=${locale}`);
+    const { said } = guise('client/main', ['--nonsense'], { [variable]: locale });
     t.equal(said, 'guise: Unknown argument: nonsense; see `guise-client --help`.\n');
   }
 });
@@ -58,7 +64,7 @@ t.test('a failure names the flag or variable that can be changed', async (t) => 
 
 t.test('a variable that no option has is told, once', async (t) => {
   const variables = { GUISE_OF_ANOTHER_PROGRAM: '1', GUISE_REMOT: 'a:1', GUISE_MTU: '' };
-  const told = 'No option has the variables GUISE_OF_ANOTHER_PROGRAM, GUISE_REMOT: left alone.';
+  const told = 'No option has the variables GUISE_OF_ANOTHER_PROGRAM, GUISE_REMOT (GUISE_REMOTE?): left alone.';
   const wrong = guise('client/main', ['-l', '127.0.0.1:1'], variables).said.split('\n');
   t.match(wrong, [`guise: ${told}`, /^guise: --remote .* must be given/, '']);
   const right = guise('client/main', ['-l', '127.0.0.1:1', ...NOWHERE, '--log-format', 'json'], variables).said;

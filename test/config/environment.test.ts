@@ -20,10 +20,10 @@ t.test('variables give options, and are named as what gave them', async (t) => {
 });
 
 t.test('GUISE_NO_… is --no-…', async (t) => {
-  for (const yes of ['1', 'yes', 'TRUE', 'on']) {
+  for (const yes of ['1', 'y', 'yes', 'TRUE', 'on']) {
     t.same(readEnvironment('server', { GUISE_NO_FIREWALL: yes }).values, { firewall: false });
   }
-  for (const no of ['0', 'no', 'False', 'off']) {
+  for (const no of ['0', 'N', 'no', 'False', 'off']) {
     t.same(readEnvironment('server', { GUISE_NO_FIREWALL: no }).values, { firewall: true });
   }
   t.throws(() => readEnvironment('server', { GUISE_NO_FIREWALL: 'maybe' }), {
@@ -33,7 +33,7 @@ t.test('GUISE_NO_… is --no-…', async (t) => {
   t.throws(() => readEnvironment('server', { GUISE_FIREWALL: '1', GUISE_NO_FIREWALL: '1' }), {
     message: 'GUISE_NO_FIREWALL contradicts GUISE_FIREWALL; leave one of them out.',
   });
-  t.same(readEnvironment('server', { GUISE_NO_MTU: '1' }).unknown, ['GUISE_NO_MTU']);
+  t.same(readEnvironment('server', { GUISE_NO_MTU: '1' }).unknown, [{ name: 'GUISE_NO_MTU', nearest: 'GUISE_MTU' }]);
 });
 
 t.test('an empty variable is none', async (t) => {
@@ -48,9 +48,14 @@ t.test('two programs may share an environment', async (t) => {
   t.same(readEnvironment('client', environment).values, { keepalive: '10', mtu: '1400' });
 });
 
-t.test('what no option has is told', async (t) => {
+t.test('what no option has is told, with what is most like it', async (t) => {
   const environment = { GUISE_OF_ANOTHER_PROGRAM: '1', GUISE_idle_timeout: '1', GUISE_: '1', GUISE_REMOT: 'a:1' };
   const { values, unknown } = readEnvironment('client', environment);
   t.same(values, {});
-  t.same(unknown, ['GUISE_OF_ANOTHER_PROGRAM', 'GUISE_idle_timeout', 'GUISE_', 'GUISE_REMOT']);
+  t.same(unknown, [
+    { name: 'GUISE_OF_ANOTHER_PROGRAM', nearest: undefined },
+    { name: 'GUISE_idle_timeout', nearest: 'GUISE_IDLE_TIMEOUT' },
+    { name: 'GUISE_', nearest: undefined },
+    { name: 'GUISE_REMOT', nearest: 'GUISE_REMOTE' },
+  ]);
 });

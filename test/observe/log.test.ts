@@ -1,4 +1,6 @@
 import { spawnSync } from 'node:child_process';
+import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import t from 'tap';
 import { ConnectionLog } from '../../src/observe/log.js';
 import { OBSERVE } from '../../src/policy.js';
@@ -40,8 +42,35 @@ t.test('the log goes to standard error, as text or as JSON, from a level on', as
       ],
       { encoding: 'utf8' },
     );
-  t.match(say('text'), { stdout: '', stderr: 'WARN: much\n' });
+  t.match(say('text'), { stdout: '', stderr: /^\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} [+-]\d{4}\] WARN: much\n$/ });
   const { stdout, stderr } = say('json');
   t.equal(stdout, '');
   t.match(JSON.parse(stderr), { level: 40, msg: 'much' });
+});
+
+t.test('a line has the time where neither a terminal nor the journal shows one', async (t) => {
+  const module = new URL('../../src/observe/log.js', import.meta.url).href;
+  const script = `
+    const { createLog } = await import('${module}');
+    createLog({ level: 'info', format: 'text' }).info('line');`;
+  const program = ['--input-type=module', '-e', script];
+  const path = join(t.testdir({ log: '' }), 'log');
+  const said = (journal?: string): string => {
+    const file = openSync(path, 'w');
+    const { dev, ino } = fstatSync(file, { bigint: true });
+    const variables = journal === undefined ? {} : { JOURNAL_STREAM: journal.replace('own', `${dev}:${ino}`) };
+    const env = { PATH: process.env['PATH'], TZ: 'Asia/Kolkata', ...variables };
+    spawnSync(process.execPath, program, { stdio: ['ignore', 'ignore', file], env });
+    closeSync(file);
+    return readFileSync(path, 'utf8');
+  };
+  t.match(said(), /^\[.* \+0530\] INFO: line\n$/);
+  t.equal(said('own'), 'INFO: line\n', 'a stream that is the journal');
+  t.match(said('1:2'), /^\[.*\] INFO: line\n$/, 'one that was led elsewhere');
+  t.match(said(''), /^\[.*\] INFO: line\n$/);
+  const terminal = spawnSync('script', ['-qec', `"$NODE" --input-type=module -e "$PROGRAM"`, '/dev/null'], {
+    encoding: 'utf8',
+    env: { ...process.env, NODE: process.execPath, PROGRAM: script, SHELL: '/bin/sh' },
+  });
+  t.match(terminal.stdout, /^\S*INFO\S*: \S*line/);
 });
