@@ -103,7 +103,12 @@ const OWN = {
   },
   ERR_GUISE_NAME: {
     sentence: 'No {what} found for "{host}" ({why})',
-    mend: 'check the name and the resolver',
+    mend: 'check the name',
+    option: 'remote',
+  },
+  ERR_GUISE_NAME_UNKNOWN_YET: {
+    sentence: 'The name "{host}" cannot be looked up yet ({why})',
+    mend: 'see that the network is up, and that the resolver of /etc/resolv.conf answers',
     option: 'remote',
   },
   ERR_GUISE_USAGE: { sentence: '{what}', mend: 'see `{program} --help`' },

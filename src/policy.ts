@@ -260,6 +260,16 @@ export const NAMES = {
   patience: 2000,
   /** Milliseconds that an address has before the next is tried beside it (RFC 8305 §5, Connection Attempt Delay). */
   headStart: 250,
+  /**
+   * Milliseconds until it is said that a name has not been looked up yet, and between two tries, doubled each time: a
+   * network comes up within seconds of a boot, and a resolver that is back is to be found soon.
+   */
+  lookUpPatience: 2000,
+  firstRetry: 500,
+  longestRetry: 5000,
+  /** Milliseconds that a service's address has to refuse a datagram, and until all are asked again that did. */
+  refusalWait: 50,
+  serviceWait: 500,
 } as const;
 
 /** What is said, and when. */

@@ -40,12 +40,14 @@ export function createClient(options: ClientOptions, surroundings: Surroundings 
     };
   };
 
-  const prepare = async (): Promise<Plan> => {
+  const prepare = async (signal: AbortSignal): Promise<Plan> => {
     const remote = await Remote.resolve({
       name: options.remote,
       family: options.ipv4Only ? 4 : undefined,
       lookUp,
       clock,
+      signal,
+      log: options.log,
     });
     const ipv6 = remote.known.some(({ address }) => isIPv6(address));
     const mixed = ipv6 && remote.known.some(({ address }) => !isIPv6(address));

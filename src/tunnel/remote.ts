@@ -4,8 +4,10 @@ import { SYSTEM_CLOCK, type Clock } from '../clock.js';
 import { resolve } from './resolve.js';
 import type { ConnectOptions } from '../fake_tcp/options.js';
 import type { Socket } from '../fake_tcp/socket.js';
+import type { Log } from '../observe/log.js';
+import { guiseError, GuiseError } from '../errors.js';
 import { NAMES } from '../policy.js';
-import type { Endpoint, HostPort } from '../wire/endpoint.js';
+import { formatEndpoint, type Endpoint, type HostPort } from '../wire/endpoint.js';
 
 type Endpoints = readonly [Endpoint, ...Endpoint[]];
 
@@ -24,6 +26,10 @@ export interface RemoteOptions {
   /** Default: the system's resolver. */
   readonly lookUp?: LookUp | undefined;
   readonly clock?: Clock | undefined;
+  /** Ends the waiting. */
+  readonly signal?: AbortSignal | undefined;
+  /** Is told that the name is waited for, and where it leads then. */
+  readonly log?: Pick<Log, 'info' | 'warn'> | undefined;
 }
 
 export class Remote {
@@ -47,9 +53,13 @@ export class Remote {
     this.#askedAt = clock.now();
   }
 
-  /** @throws {GuiseError} when the name has no address */
+  /**
+   * Waits for the network and the resolver.
+   *
+   * @throws {GuiseError} when the name has no address; the reason of the signal when it aborts
+   */
   static async resolve(options: RemoteOptions): Promise<Remote> {
-    return new Remote(options, await (options.lookUp ?? resolve)(options.name, options.family));
+    return new Remote(options, await firstAnswer(options));
   }
 
   /** The addresses as last resolved. */
@@ -131,6 +141,49 @@ export class Remote {
     })();
     return this.#asking;
   }
+}
+
+/** Asks until somebody knows. */
+async function firstAnswer(options: RemoteOptions): Promise<Endpoints> {
+  const { name, family, lookUp = resolve, clock = SYSTEM_CLOCK, signal = new AbortController().signal, log } = options;
+  let said = '';
+  const say = ({ message }: Error): void => {
+    if (said !== message) log?.warn(`${message} Waiting for it.`);
+    said = message;
+  };
+  const aborted = abortOf(signal);
+  for (let wait: number = NAMES.firstRetry; ; wait = Math.min(2 * wait, NAMES.longestRetry)) {
+    const asked = new AbortController();
+    try {
+      const answer = Promise.race([lookUp(name, family), aborted]);
+      void clock.wait(NAMES.lookUpPatience, asked.signal).then((long) => long && say(noAnswer(name)));
+      const found = await answer;
+      if (said !== '') log?.info(`"${name.host}" leads to ${found.map(formatEndpoint).join(', ')}`);
+      return found;
+    } catch (error) {
+      if (signal.aborted || !(error instanceof GuiseError) || error.code !== 'ERR_GUISE_NAME_UNKNOWN_YET') throw error;
+      say(error);
+    } finally {
+      asked.abort();
+    }
+    await clock.wait(wait, signal);
+    signal.throwIfAborted();
+  }
+}
+
+function noAnswer({ host }: HostPort): GuiseError {
+  return guiseError('ERR_GUISE_NAME_UNKNOWN_YET', { host, why: 'no answer' });
+}
+
+/** Rejects when the signal aborts. */
+function abortOf(signal: AbortSignal): Promise<never> {
+  const aborted = new Promise<never>((_, reject) => {
+    const onAbort = (): void => reject(signal.reason as Error);
+    if (signal.aborted) onAbort();
+    else signal.addEventListener('abort', onAbort, { once: true });
+  });
+  aborted.catch(() => {}); // whoever races with it hears of it
+  return aborted;
 }
 
 /** Resolves when an attempt has failed, or at once where there is none. */

@@ -11,6 +11,7 @@ import type { ServerOptions } from './options.js';
 import { PathLog } from './path_log.js';
 import { Refusals } from './refusals.js';
 import { Remote } from './remote.js';
+import { Service as BackendService } from './service.js';
 import { Totals } from './snapshot.js';
 import { Tunnel, type Plan, type Service, type Surroundings } from './tunnel.js';
 
@@ -23,6 +24,7 @@ export function createServer(options: ServerOptions, surroundings: Surroundings 
   const log = new ConnectionLog(options.log, clock);
 
   const serve = (stack: Stack, backend: Remote): Service => {
+    const service = new BackendService(backend, log, clock);
     /** When each connection was opened. */
     const opened = new Map<Socket, number>();
     const paths = new PathLog(log);
@@ -37,8 +39,8 @@ export function createServer(options: ServerOptions, surroundings: Surroundings 
         totals.addTraffic(socket.counters);
         log.say('info', `${peer} closed`);
       });
-      const [endpoint] = await backend.fresh();
-      if (socket.closed) return;
+      const endpoint = await service.find(() => !socket.closed);
+      if (!endpoint || socket.closed) return;
       try {
         if (handshakePacket) socket.send(handshakePacket);
         socket.spliceUdp(endpoint);
@@ -58,8 +60,8 @@ export function createServer(options: ServerOptions, surroundings: Surroundings 
     };
   };
 
-  const prepare = async (): Promise<Plan> => {
-    const backend = await Remote.resolve({ name: options.remote, lookUp, clock });
+  const prepare = async (signal: AbortSignal): Promise<Plan> => {
+    const backend = await Remote.resolve({ name: options.remote, lookUp, clock, signal, log: options.log });
     const ipv6 = !options.ipv4Only && isIPv6(local.address) && hasIPv6();
     if (!ipv6 && !options.ipv4Only && isIPv6(local.address))
       options.log.info('IPv6 is off on this host: clients connect over IPv4');
@@ -68,7 +70,7 @@ export function createServer(options: ServerOptions, surroundings: Surroundings 
       listening: local,
       ipv6,
       ...(oneFamily ? { family: ipv6 ? (6 as const) : (4 as const) } : {}),
-      title: [`guise server: TCP port ${name} -> UDP ${formatEndpoint(backend.known[0])}`],
+      title: [`guise server: TCP port ${name} -> UDP ${backend.known.map(formatEndpoint).join(', ')}`],
       remoteAddresses: () => backend.known,
       serve: ({ stack }) => serve(stack, backend),
     };

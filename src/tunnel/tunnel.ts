@@ -56,8 +56,8 @@ export interface Part {
   /** What it listens on. */
   readonly local: string;
   readonly totals: Totals;
-  /** @throws {GuiseError} when a name has no address */
-  prepare(): Promise<Plan>;
+  /** Waits for names. @throws {GuiseError} when a name has no address; the reason of the signal when it aborts */
+  prepare(signal: AbortSignal): Promise<Plan>;
 }
 
 /** A stack that is open, and what runs on it. */
@@ -107,7 +107,7 @@ export class Tunnel extends EventEmitter<{ ready: [] }> {
   }
 
   /**
-   * Resolves when it is ready.
+   * Resolves when it is ready, or stopped.
    *
    * @throws {GuiseError} with one sentence when it cannot start; nothing is left behind then. ERR_GUISE_CLOSED when it
    *   has been stopped before
@@ -160,13 +160,29 @@ export class Tunnel extends EventEmitter<{ ready: [] }> {
     void this.ended.catch(() => {}).finally(() => signal?.removeEventListener('abort', stop));
     try {
       this.#enter('starting');
-      this.#plan = await this.#part.prepare();
+      this.#plan = await this.#prepare();
+      if (!this.#plan) return this.#finish('stopped');
       this.#running = await this.#setUp(this.#plan);
     } catch (error) {
       this.#finish('failed', error as Error);
       throw error;
     }
     void this.#run(this.#plan, this.#running);
+  }
+
+  /** Undefined when it has been stopped meanwhile. */
+  async #prepare(): Promise<Plan | undefined> {
+    const { signal } = this.#stopping;
+    // Nothing else keeps the process alive while a name is waited for.
+    const alive = setInterval(() => {}, OBSERVE.dropInterval);
+    try {
+      return await this.#part.prepare(signal);
+    } catch (error) {
+      if (signal.aborted) return undefined;
+      throw error;
+    } finally {
+      clearInterval(alive);
+    }
   }
 
   /** Until it is stopped, or cannot be set up again. */

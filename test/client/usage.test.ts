@@ -16,8 +16,8 @@ function guise(
   return { code: result.status, said: result.stderr, output: result.stdout };
 }
 
-/** Ends after its options are read, with exit code 1: the name cannot be resolved. */
-const NOWHERE = ['-r', 'no.such.host.invalid:1'];
+/** Ends after its options are read, with exit code 1: there is such an interface. */
+const TAKEN = ['-r', '127.0.0.1:1', '--tun', 'lo'];
 
 t.test('wrong usage ends in one sentence and exit code 2', async (t) => {
   for (const [part, args, sentence] of [
@@ -54,12 +54,12 @@ t.test('help and version go to standard output', async (t) => {
 });
 
 t.test('a failure names the flag or variable that can be changed', async (t) => {
-  const sentence = /^guise: No address found for "no\.such\.host\.invalid" \(\w+\); .*\. Change it with (.*)\.\n$/;
-  const flag = guise('client/main', ['-l', '127.0.0.1:5000', ...NOWHERE]);
+  const sentence = /^guise: The interface lo exists and is in use; .*\. Change it with (.*)\.\n$/;
+  const flag = guise('client/main', ['-l', '127.0.0.1:5000', ...TAKEN]);
   t.equal(flag.code, 1);
-  t.equal(sentence.exec(flag.said)?.[1], '--remote');
-  const variable = guise('server/main', ['-l', '80'], { GUISE_REMOTE: NOWHERE[1] });
-  t.equal(sentence.exec(variable.said)?.[1], 'GUISE_REMOTE');
+  t.equal(sentence.exec(flag.said)?.[1], '--tun');
+  const variable = guise('server/main', ['-l', '80'], { GUISE_REMOTE: TAKEN[1], GUISE_TUN: 'lo' });
+  t.equal(sentence.exec(variable.said)?.[1], 'GUISE_TUN');
 });
 
 t.test('a variable that no option has is told, once', async (t) => {
@@ -67,7 +67,7 @@ t.test('a variable that no option has is told, once', async (t) => {
   const told = 'No option has the variables GUISE_OF_ANOTHER_PROGRAM, GUISE_REMOT (GUISE_REMOTE?): left alone.';
   const wrong = guise('client/main', ['-l', '127.0.0.1:1'], variables).said.split('\n');
   t.match(wrong, [`guise: ${told}`, /^guise: --remote .* must be given/, '']);
-  const right = guise('client/main', ['-l', '127.0.0.1:1', ...NOWHERE, '--log-format', 'json'], variables).said;
+  const right = guise('client/main', ['-l', '127.0.0.1:1', ...TAKEN, '--log-format', 'json'], variables).said;
   t.match(JSON.parse(right.split('\n')[0]!), { level: 40, msg: told });
   t.equal(right.split('\n').length, 3);
 });
