@@ -40,6 +40,11 @@ const OWN = {
     mend: '{mend}',
     option: '{option}',
   },
+  ERR_GUISE_PROGRAM_UNFIT: {
+    sentence: 'The program `{program}` {lack}',
+    mend: '{mend}',
+    option: '{option}',
+  },
   ERR_GUISE_PROGRAM_START: {
     sentence: 'The program `{program}` cannot be started ({why})',
     mend: 'raise the limit of open files or processes, see `ulimit -a`',
@@ -637,6 +642,12 @@ function ofSystem(
 export function programMissing(program: string, cause?: unknown): GuiseError {
   const { mend, option } = PROGRAMS[program] ?? { mend: 'install it' };
   return build(GuiseError, 'ERR_GUISE_PROGRAM_MISSING', { program, mend, option: option ?? '' }, cause);
+}
+
+/** Builds the error of a tool of the host's that is there, and lacks something. */
+export function programUnfit(program: string, lack: string, cause?: unknown): GuiseError {
+  const { mend, option } = PROGRAMS[program] ?? { mend: 'install another' };
+  return build(GuiseError, 'ERR_GUISE_PROGRAM_UNFIT', { program, lack, mend, option: option ?? '' }, cause);
 }
 
 /** What a count of drops means for a user and what helps, or undefined where nothing does. */

@@ -55,6 +55,19 @@ void limit_this_thread(uint64_t keep) {
   ::syscall(SYS_capset, &header, words.data());
 }
 
+// Programs that this thread starts have them too. Root's have them anyway; those of a user whose Node has file
+// capabilities (setcap) would have none.
+void lend(uint64_t permitted) {
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> words{};
+  if (::syscall(SYS_capget, &header, words.data()) < 0) return;
+  for (auto& word : words) word.inheritable = word.permitted;
+  if (::syscall(SYS_capset, &header, words.data()) < 0) return;
+  for (unsigned long capability = 0; capability < 64; ++capability) {
+    if (permitted >> capability & 1) ::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0);
+  }
+}
+
 void on_signal(int, siginfo_t* info, void*) {
   const int error = errno;
   limit_this_thread(reinterpret_cast<uintptr_t>(info->si_value.sival_ptr));
@@ -121,6 +134,7 @@ int limit_capabilities(uint64_t keep, uint64_t& kept) {
   };
   limit_this_thread(keep);
   kept = capabilities_of(0).permitted;
+  if (::geteuid() != 0) lend(kept);
   const SignalOfEveryThread signal;
   std::set<pid_t> told;
   // Until a look at all of them finds no thread, a new one neither, that has more.

@@ -3,7 +3,7 @@ import { spawn, type ChildProcess, type SpawnOptions } from 'node:child_process'
 import { once } from 'node:events';
 import type { Readable, Writable } from 'node:stream';
 import { text } from 'node:stream/consumers';
-import { guiseError, programMissing } from '../errors.js';
+import { guiseError, programMissing, programUnfit } from '../errors.js';
 
 /** A program that runs, with pipes to it. */
 export interface Started extends ChildProcess {
@@ -12,19 +12,40 @@ export interface Started extends ChildProcess {
   readonly stderr: Readable;
 }
 
-/** @throws {GuiseError} ERR_GUISE_PROGRAM_MISSING, ERR_GUISE_PROGRAM_START */
+/** What ends when a limit is raised. */
+const LIMITS: readonly string[] = ['EMFILE', 'ENFILE', 'EAGAIN', 'ENOMEM'];
+
+/** @throws {GuiseError} ERR_GUISE_PROGRAM_MISSING, ERR_GUISE_PROGRAM_UNFIT, ERR_GUISE_PROGRAM_START */
 export async function start(command: string, args: readonly string[], options: SpawnOptions = {}): Promise<Started> {
-  const child = spawn(command, args, { ...options, stdio: 'pipe' });
+  const env = { ...(options.env ?? process.env), PATH: searchPath(process.env['PATH']) };
+  let child: ChildProcess;
   try {
+    child = spawn(command, args, { ...options, env, stdio: 'pipe' });
     await once(child, 'spawn');
   } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException;
+    const { code = 'unknown' } = cause as NodeJS.ErrnoException;
     if (code === 'ENOENT') throw programMissing(command, cause);
-    throw guiseError('ERR_GUISE_PROGRAM_START', { program: command, why: code ?? 'unknown' }, cause);
+    if (!LIMITS.includes(code)) throw programUnfit(command, `cannot be started (${code})`, cause);
+    throw guiseError('ERR_GUISE_PROGRAM_START', { program: command, why: code }, cause);
   }
   const started = child as Started;
   started.stdin.on('error', () => {}); // its exit tells more than EPIPE
   return started;
+}
+
+/** Where the host's tools are; cron and some users have no PATH to them. */
+const TOOLS = ['/usr/local/sbin', '/usr/sbin', '/sbin', '/usr/local/bin', '/usr/bin', '/bin'];
+
+function searchPath(path = ''): string {
+  const folders = path.split(':').filter((folder) => folder !== '');
+  return [...folders, ...TOOLS.filter((folder) => !folders.includes(folder))].join(':');
+}
+
+/** What a program lacks that is there, as far as what it complains of tells. */
+function whatLacks(complaint: string): string | undefined {
+  if (complaint.includes('BusyBox')) return "is BusyBox's, which can do less";
+  if (complaint.includes('JSON support not compiled-in')) return 'was built without JSON';
+  return undefined;
 }
 
 /** Lets this process end although the program runs. */
@@ -57,5 +78,7 @@ export async function run(command: string, args: readonly string[], input = ''):
   const [, output, complaint] = await Promise.all([once(child, 'close'), text(child.stdout), text(child.stderr)]);
   if (child.exitCode === 0) return output;
   const said = complaint.trim().split('\n')[0] ?? '';
+  const lack = whatLacks(complaint);
+  if (lack !== undefined) throw programUnfit(command, lack);
   throw guiseError('ERR_GUISE_PROGRAM_FAILED', { command: [command, ...args].join(' '), said });
 }

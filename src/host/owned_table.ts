@@ -3,7 +3,8 @@
  * closes, and the child ends when its standard input does, however this process ends. Nobody else can change the table:
  * `nft flush ruleset` passes it by, `nft delete table` is refused (net/netfilter/nf_tables_api.c).
  */
-import { guiseError } from '../errors.js';
+import { release } from 'node:os';
+import { guiseError, programUnfit } from '../errors.js';
 import { finish, isRunning, start, unref, type Started } from './command.js';
 
 /** Where `nft -i` finds no ~/.nft.history, and leaves none. */
@@ -26,7 +27,9 @@ export class OwnedTable implements AsyncDisposable {
     const complaint = await addTable(child, name, text);
     if (complaint !== undefined) {
       await finish(child);
-      throw guiseError('ERR_GUISE_FIREWALL', { said: complaint });
+      throw knowsNoOwner(complaint)
+        ? programUnfit('nft', TOO_OLD)
+        : guiseError('ERR_GUISE_FIREWALL', { said: complaint });
     }
     unref(child);
     return new OwnedTable(child);
@@ -40,6 +43,14 @@ export class OwnedTable implements AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void> {
     return finish(this.#child);
   }
+}
+
+const TOO_OLD = 'or the kernel is too old for tables that go with their owner: nftables 0.9.9 and Linux 5.12 have them';
+
+/** nft before 0.9.9 does not know the word, and a kernel before 5.12 refuses the flag like much else. */
+function knowsNoOwner(complaint: string): boolean {
+  const [major, minor] = release().split('.').map(Number) as [number, number];
+  return complaint.includes('unknown table option') || major < 5 || (major === 5 && minor < 12);
 }
 
 /** What nft complains of, or undefined. */

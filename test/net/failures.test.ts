@@ -78,10 +78,17 @@ t.test('without nft one sentence says what to install', { skip, timeout: 60_000 
   const folder = await mkdtemp(join(tmpdir(), 'guise-'));
   t.teardown(() => rm(folder, { recursive: true }));
   for (const other of ['ip', 'flock', 'cat', 'sleep']) {
-    await symlink((await rig.server.run('sh', ['-c', `command -v ${other}`])).trim(), join(folder, other));
+    await symlink(
+      (await rig.server.run('sh', ['-c', `readlink -f $(command -v ${other})`])).trim(),
+      join(folder, other),
+    );
   }
   const args = [main('server'), '-l', '4567', '-r', '127.0.0.1:7000', '--device', 'tun'];
-  const program = rig.server.start(process.execPath, args, { env: { PATH: folder } });
+  // Where it is looked for without a PATH it is not either.
+  const script = '/bin/mount --bind "$PATH" /usr/sbin && exec "$@"';
+  const program = rig.server.start('/bin/sh', ['-c', script, 'sh', process.execPath, ...args], {
+    env: { PATH: folder },
+  });
   t.equal(await program.exited, 1);
   t.match(program.output, /^guise: The program `nft` is missing; install nftables, .*--no-firewall.*\.$/);
 });
