@@ -1,9 +1,4 @@
 #!/usr/bin/env node
-import { runProgram } from '../src/cli/run.js';
-import { runClient } from '../src/daemon/programs.js';
-import { clientOptions } from './options.js';
+import { begin } from '../src/cli/entry.js';
 
-await runProgram(
-  (signal) => clientOptions('guise-client', process.argv.slice(2), signal),
-  (options) => runClient(options),
-);
+begin(() => import('./program.js'));

@@ -1,9 +1,4 @@
 #!/usr/bin/env node
-import { runProgram } from '../src/cli/run.js';
-import { runServer } from '../src/daemon/programs.js';
-import { serverOptions } from './options.js';
+import { begin } from '../src/cli/entry.js';
 
-await runProgram(
-  (signal) => serverOptions('guise-server', process.argv.slice(2), signal),
-  (options) => runServer(options),
-);
+begin(() => import('./program.js'));

@@ -29,3 +29,21 @@ for (const version of [20, 22, 24]) {
     },
   );
 }
+
+const programs = ['client/main', 'server/main', 'client/guise'].map((part) =>
+  fileURLToPath(new URL(`../${part}.js`, import.meta.url)),
+);
+
+for (const version of [12, 14, 18]) {
+  t.test(`Node ${version}, which is too old, gets a sentence`, { timeout: 240_000 }, async (t) => {
+    for (const program of programs) {
+      const args = ['--yes', '--package', `node@${version}`, 'node', program, '--version'];
+      const { status, stdout, stderr } = spawnSync('npx', args, { encoding: 'utf8', timeout: 240_000 });
+      t.match(
+        stderr,
+        new RegExp(`^guise: Node\\.js ${version}\\.\\d+\\.\\d+ is too old; install Node\\.js 20\\.19 or later\\.\n$`),
+      );
+      t.same([status, stdout], [1, '']);
+    }
+  });
+}
