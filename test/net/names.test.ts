@@ -85,3 +85,30 @@ t.test('a backend that moves is found by the next connection', { skip, timeout: 
   while ((await ping(rig.client, '--to 127.0.0.1:5000 --count 1')).lost > 0);
   t.pass('found');
 });
+
+t.test('a service is found at whichever address of its name it has', { skip, timeout: 90_000 }, async (t) => {
+  for (const [at, echo] of [
+    ['127.0.0.1', '127.0.0.1:7000'],
+    ['::1', '[::1]:7000'],
+  ] as const) {
+    await using rig = await Rig.create();
+    const hosts = await hostsFile(t);
+    await hosts.set('localhost', '::1', '127.0.0.1');
+    const server = await hosts.start(rig.server, '../../server/main.js', [
+      '--local',
+      '4567',
+      '--remote',
+      'localhost:7000',
+    ]);
+    t.match(server.output, /UDP \[::1\]:7000, 127\.0\.0\.1:7000$/m);
+    await rig.client.guise('client', ['--local', '127.0.0.1:5000', '--remote', '10.0.2.2:4567']);
+    // The service comes later than the first connection, which waits for it.
+    const pings = ping(rig.client, '--to 127.0.0.1:5000 --count 200 --interval 20000');
+    await server.waitFor(/nobody listens at \[::1\]:7000 or 127\.0\.0\.1:7000/);
+    const service = await startPeer(rig.server, `--bind ${echo} --echo`);
+    await server.waitFor(at === '::1' ? /the service is at \[::1\]:7000/ : /the service is at 127\.0\.0\.1:7000/);
+    t.equal((await pings).lost, 0, `${at}: what came meanwhile has waited`);
+    t.equal((await ping(rig.client, '--to 127.0.0.1:5000 --count 5')).lost, 0, at);
+    await service.stop();
+  }
+});
