@@ -22,9 +22,8 @@ int64_t write_now(int fd, std::span<const uint8_t> bytes, int milliseconds) {
     // What is writable takes a page at least (fs/pipe.c, pipe_poll).
     bytes = bytes.first(std::min<size_t>(bytes.size(), PIPE_BUF));
   }
-  const ssize_t written = S_ISSOCK(status.st_mode)
-                              ? ::send(fd, bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL)
-                              : ::write(fd, bytes.data(), bytes.size());
+  const ssize_t written = S_ISSOCK(status.st_mode) ? ::send(fd, bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL)
+                                                   : ::write(fd, bytes.data(), bytes.size());
   if (written >= 0) return written;
   return errno == EINTR ? -EAGAIN : -errno;
 }

@@ -12,7 +12,7 @@ export function begin(load: () => Promise<unknown>): void {
   const needed = engines.node.replace('>=', '');
   const found = process.versions.node;
   if (isOlder(found, needed)) return fail(`Node.js ${found} is too old; install Node.js ${needed} or later.`);
-  load().catch((error: Error) => fail(error.message));
+  load().catch((error: unknown) => fail((error as Error).message));
 }
 
 function isOlder(version: string, than: string): boolean {

@@ -161,7 +161,10 @@ export class Tunnel extends EventEmitter<{ ready: [] }> {
     try {
       this.#enter('starting');
       this.#plan = await this.#prepare();
-      if (!this.#plan) return this.#finish('stopped');
+      if (!this.#plan) {
+        this.#finish('stopped');
+        return;
+      }
       this.#running = await this.#setUp(this.#plan);
     } catch (error) {
       this.#finish('failed', error as Error);
