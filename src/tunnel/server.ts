@@ -45,6 +45,8 @@ export function createServer(options: ServerOptions, surroundings: Surroundings 
         if (handshakePacket) socket.send(handshakePacket);
         socket.spliceUdp(endpoint);
         refusals.watch(socket, endpoint);
+        // A UDP socket keeps its address: the client's next connection finds the other one.
+        socket.on('refused', () => void service.movedFrom(endpoint).then((moved) => moved && socket.resetAndDestroy()));
         log.say('info', `${peer} connected${socket.profile === 'phantun' ? ', a phantun client' : ''}`);
       } catch (error) {
         log.say('error', `${peer}: ${(error as Error).message}`);

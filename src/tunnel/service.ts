@@ -38,6 +38,14 @@ export class Service {
     }
   }
 
+  /** Whether it is at another address now than at one that refuses. */
+  async movedFrom(refusing: Endpoint): Promise<boolean> {
+    if (this.#remote.known.length === 1) return false;
+    this.#finding ??= this.#look().finally(() => (this.#finding = undefined));
+    const found = await this.#finding;
+    return found !== undefined && formatEndpoint(found) !== formatEndpoint(refusing);
+  }
+
   async #look(): Promise<Endpoint | undefined> {
     const endpoints = await this.#remote.fresh();
     if (endpoints.length === 1) return endpoints[0];

@@ -110,5 +110,10 @@ t.test('a service is found at whichever address of its name it has', { skip, tim
     t.equal((await pings).lost, 0, `${at}: what came meanwhile has waited`);
     t.equal((await ping(rig.client, '--to 127.0.0.1:5000 --count 5')).lost, 0, at);
     await service.stop();
+    // It comes again at the other address.
+    const other = at === '::1' ? '127.0.0.1:7000' : '[::1]:7000';
+    await startPeer(rig.server, `--bind ${other} --echo --from-all --idle 600`);
+    while ((await ping(rig.client, '--to 127.0.0.1:5000 --count 5')).lost > 0);
+    t.ok(server.output.includes(`the service is at ${other}`), `then at ${other}`);
   }
 });
