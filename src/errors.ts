@@ -466,6 +466,14 @@ const DROPS: Readonly<Record<string, Entry>> = {
   fragmentCrowded: { sentence: 'more fragments came than are kept' },
 };
 
+/** What is wrong with a path that works all the same. */
+const NOTICES: Readonly<Record<'unscaled', Entry>> = {
+  unscaled: {
+    sentence: 'something on the way takes the window scale out of SYNs, so that only 48 KiB can be in flight',
+    mend: 'have that firewall, load balancer or satellite modem leave TCP options alone, or take another way',
+  },
+};
+
 /** All of it, for tests and documentation. */
 export const REGISTRY = {
   own: OWN,
@@ -473,6 +481,7 @@ export const REGISTRY = {
   programs: PROGRAMS,
   drops: DROPS,
   connectCauses: CONNECT_CAUSES,
+  notices: NOTICES,
 } as const;
 
 /**
@@ -654,6 +663,11 @@ export function programUnfit(program: string, lack: string, cause?: unknown): Gu
 export function dropAdvice(reason: string): string | undefined {
   const entry = DROPS[reason];
   return entry?.mend === undefined ? undefined : sentenceOf(entry, {}).replace(/\.$/, '');
+}
+
+/** What is wrong with a path, and what helps. */
+export function notice(name: keyof typeof NOTICES): string {
+  return sentenceOf(NOTICES[name], {});
 }
 
 function build<E extends GuiseError>(

@@ -9,9 +9,16 @@
  */
 export const DATA_PLANE = {
   /**
-   * Bytes received before a pure ACK is sent. Far below the window of 1 GiB even with 200 ms of 10 Gbit/s in flight.
+   * Bytes received before a pure ACK is sent: between the two, as many as make so many ACKs a second at the pace of the
+   * last so many milliseconds. The least is every second datagram of the usual size, as TCP does; the most is four of the
+   * largest packets. It bounds what ACKs cost, whatever the rate.
    */
-  ackBytes: 1 << 20,
+  leastAckBytes: 2 << 10,
+  mostAckBytes: 256 << 10,
+  acksPerSecond: 4000,
+  ackPaceInterval: 20,
+  /** The most while windows are not scaled: a sixth of `unscaledWindow`, so that one lost ACK does not stop the sender. */
+  unscaledAckBytes: 8 << 10,
   /**
    * Milliseconds before a pure ACK is sent for less than that. Far below the 300 s after which conntrack forgets data
    * that nobody acknowledges (nf_conntrack_tcp_timeout_unacknowledged), so that one-way traffic stays ESTABLISHED.
@@ -24,10 +31,18 @@ export const DATA_PLANE = {
    */
   challengeInterval: 100,
   /**
-   * Bytes that may leave before the peer's first segment. A SYN-ACK's window is not scaled: 64 KiB are all that a strict
-   * router lets through until it sees a scaled one (net/netfilter/nf_conntrack_proto_tcp.c, tcp_in_window).
+   * Bytes that may leave before the peer's first segment, and that may be in flight at any time where something has taken
+   * the window scale out of the handshake. A SYN-ACK's window is not scaled: 64 KiB are all that a strict router lets
+   * through until it sees a scaled one (net/netfilter/nf_conntrack_proto_tcp.c, tcp_in_window). What is left of them is
+   * for the datagrams that are sent to a peer whose ACKs are missing, one each `ackInterval`.
    */
-  initialWindow: 48 << 10,
+  unscaledWindow: 48 << 10,
+  /**
+   * Bytes that are sent, and milliseconds without an acknowledgement, until a bare ACK says how far we are: a quarter of
+   * what the strictest firewalls let through, and no more than twenty packets of 40 bytes a second on the longest way.
+   */
+  unansweredBytes: 16 << 10,
+  unansweredWait: 50,
   /** Bytes by which a datagram or its ACK number may be late when others have overtaken it: 100 ms of 10 Gbit/s. */
   lateWindow: 1 << 27,
   /**

@@ -9,6 +9,7 @@ import {
   dropAdvice,
   guiseError,
   GuiseError,
+  notice,
   programMissing,
   REGISTRY,
   resetsAdvice,
@@ -34,6 +35,7 @@ const texts = [
   ...Object.entries(REGISTRY.programs).map(([name, entry]) => [name, { sentence: 'x', ...entry }] as const),
   ...Object.entries(REGISTRY.drops),
   ...Object.entries(REGISTRY.connectCauses),
+  ...Object.entries(REGISTRY.notices),
   ...Object.entries(REGISTRY.system).flatMap(([call, codes]) =>
     Object.entries(codes).map(([code, entry]) => [`${call} ${code}`, entry] as const),
   ),
@@ -151,6 +153,13 @@ t.test('every cause of an open that does not succeed can be built, and all of th
   const { message } = connectError('ETIMEDOUT', { address: '192.0.2.1', port: 80 }, { syns: 2, causes });
   isSentence(t, message, 'all');
   isSentence(t, resetsAdvice(3), 'resets');
+});
+
+t.test('every notice is one sentence with what helps', async (t) => {
+  for (const name of Object.keys(REGISTRY.notices) as (keyof typeof REGISTRY.notices)[]) {
+    isSentence(t, notice(name), name);
+    t.match(notice(name), `; ${REGISTRY.notices[name].mend}`);
+  }
 });
 
 t.test('errors are built here and nowhere else', async (t) => {

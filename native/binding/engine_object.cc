@@ -272,13 +272,16 @@ Napi::Value EngineObject::Route(const Napi::CallbackInfo& info) {
   });
 }
 
-// (port, options of a SYN-ACK to guise's SYNs over IPv4, over IPv6, to phantun's, address)
+// (port, options of a SYN-ACK to guise's SYNs over IPv4, over IPv6, to phantun's, to guise's without a window scale
+// over IPv4, over IPv6, address)
 Napi::Value EngineObject::Listen(const Napi::CallbackInfo& info) {
   return With(info, [&](Engine& engine) {
     const SynAckOptions options{.guise4 = tcp_options(info[1], "guise4"),
                                 .guise6 = tcp_options(info[2], "guise6"),
-                                .phantun = tcp_options(info[3], "phantun")};
-    engine.listen(endpoint(info[4], info[0], 1), options);
+                                .phantun = tcp_options(info[3], "phantun"),
+                                .unscaled4 = tcp_options(info[4], "unscaled4"),
+                                .unscaled6 = tcp_options(info[5], "unscaled6")};
+    engine.listen(endpoint(info[6], info[0], 1), options);
   });
 }
 
@@ -304,6 +307,8 @@ Napi::Value EngineObject::OpenFlow(const Napi::CallbackInfo& info) {
     options.max_payload = whole_number(object.Get("maxPayload"), "maxPayload", 1, kMaxPacket);
     options.push = boolean(object.Get("push"), "push");
     options.limit_initial_window = boolean(object.Get("limitInitialWindow"), "limitInitialWindow");
+    options.scaled = boolean(object.Get("scaled"), "scaled");
+    options.acknowledges = boolean(object.Get("acknowledges"), "acknowledges");
     options.way = way(object.Get("way"));
     return engine.open_flow(options);
   });

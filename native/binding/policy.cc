@@ -18,10 +18,16 @@ struct Field {
 constexpr uint32_t kHour = 3'600'000, kGigabyte = 1 << 30;
 
 constexpr Field kFields[] = {
-    {"ackBytes", &Policy::ack_bytes, 1, kGigabyte},
+    {"leastAckBytes", &Policy::least_ack_bytes, 1, kGigabyte},
+    {"mostAckBytes", &Policy::most_ack_bytes, 1, kGigabyte},
+    {"unscaledAckBytes", &Policy::unscaled_ack_bytes, 1, kGigabyte},
+    {"acksPerSecond", &Policy::acks_per_second, 1, kGigabyte},
+    {"ackPaceInterval", &Policy::ack_pace_interval, 1, kHour},
     {"ackInterval", &Policy::ack_interval, 1, kHour},
     {"challengeInterval", &Policy::challenge_interval, 0, kHour},
-    {"initialWindow", &Policy::initial_window, 0, kGigabyte},
+    {"unscaledWindow", &Policy::unscaled_window, 0, kGigabyte},
+    {"unansweredBytes", &Policy::unanswered_bytes, 0, kGigabyte},
+    {"unansweredWait", &Policy::unanswered_wait, 1, kHour},
     {"lateWindow", &Policy::late_window, 0, kGigabyte},
     {"finWindow", &Policy::fin_window, 0, kGigabyte},
     {"finLateWindow", &Policy::fin_late_window, 0, kGigabyte},

@@ -21,11 +21,7 @@ class DatagramQueue {
   explicit DatagramQueue(EngineCounters& counters) : counters_(counters) {}
   DatagramQueue(const DatagramQueue&) = delete;
   DatagramQueue& operator=(const DatagramQueue&) = delete;
-  ~DatagramQueue() {
-    if (!waiting_) return;
-    add_to_total(0 - bytes_);
-    count(counters_.dropped[static_cast<size_t>(DropReason::kAbandoned)], waiting_->size());
-  }
+  ~DatagramQueue() { abandon(); }
 
   [[nodiscard]] bool empty() const { return !waiting_; }
   [[nodiscard]] size_t bytes() const { return bytes_; }
@@ -46,6 +42,15 @@ class DatagramQueue {
     add_to_total(0 - waiting_->front().size());
     waiting_->pop_front();
     if (waiting_->empty()) waiting_.reset();
+  }
+
+  // Nobody sends them any more.
+  void abandon() {
+    if (!waiting_) return;
+    add_to_total(0 - bytes_);
+    count(counters_.dropped[static_cast<size_t>(DropReason::kAbandoned)], waiting_->size());
+    waiting_.reset();
+    bytes_ = 0;
   }
 
  private:

@@ -34,6 +34,7 @@ Downlink::Received Downlink::receive(PacketDevice& device) {
     }
   }
   flush();
+  acknowledge_wanted();
   if (const uint64_t lost = device.take_overruns()) context_.counters.drop(DropReason::kDeviceOverrun, lost);
   count_lost_fragments();
   passive_open_.next_batch(read == PacketDevice::Read::kFull);
@@ -182,10 +183,19 @@ void Downlink::take_established(Flow& flow, const SegmentView& segment) {
   if (verdict == Verdict::kChallenge) return challenge(flow);
   flow.learn_way(segment, numbers);
   flow.take_ack(segment.ack);
-  if (!flow.window_open.load(std::memory_order_relaxed) && !flow.window_open.exchange(true)) {
-    opened_.push_back(flow.shared_from_this());
-  }
-  if (verdict != Verdict::kNothing && !notes) take_datagrams(flow, segment);
+  if (!flow.window_open.load(std::memory_order_relaxed)) move_window(flow);
+  if (ahead(segment.seq, numbers.receive_next) > 0) flow.acks.gap();
+  if (notes) return;
+  if (verdict == Verdict::kDeliver || verdict == Verdict::kLate || verdict == Verdict::kOutOfWindow)
+    return take_datagrams(flow, segment);
+  if (verdict != Verdict::kSkip) return;
+  flow.advance(segment.seq);
+  acknowledge(flow);
+}
+
+void Downlink::move_window(Flow& flow) {
+  if (flow.scaled) flow.window_open.store(true);
+  if (flow.waits.exchange(false)) opened_.push_back(flow.shared_from_this());
 }
 
 void Downlink::take_datagrams(Flow& flow, const SegmentView& segment) {
@@ -307,18 +317,30 @@ void Downlink::challenge(Flow& flow) {
   send_ack(flow);
 }
 
-void Downlink::send_ack(Flow& flow) { context_.write_segment(flow, flow.send_next(), flow.acknowledge(), kAck); }
+void Downlink::send_ack(Flow& flow) {
+  const uint32_t next = flow.acknowledge();
+  context_.write_segment(flow, flow.send_next(), next, kAck);
+  flow.acks.acknowledged(next, static_cast<uint32_t>(coarse_milliseconds()));
+}
 
-// At once after Policy::ack_bytes, and after Policy::ack_interval for what is left.
+// With the end of the batch after so many bytes, see AckPace, and after Policy::ack_interval for what is left.
 void Downlink::acknowledge(Flow& flow) {
   const uint32_t unacknowledged = flow.unacknowledged();
   if (unacknowledged == 0) return;
   const bool first = !flow.first_ack_sent.load(std::memory_order_relaxed) && !flow.first_ack_sent.exchange(true);
-  if (first || unacknowledged >= context_.policy.ack_bytes) {
-    send_ack(flow);
+  if (first || unacknowledged >= flow.acks.bytes()) {
+    if (!flow.ack_wanted.exchange(true, std::memory_order_relaxed)) wanted_.push_back(flow.shared_from_this());
   } else if (!flow.ack_due.exchange(true, std::memory_order_relaxed)) {
     due_.push_back(flow.shared_from_this());
   }
+}
+
+void Downlink::acknowledge_wanted() {
+  for (const auto& flow : wanted_) {
+    flow->ack_wanted.store(false, std::memory_order_relaxed);
+    if (flow->unacknowledged() != 0) send_ack(*flow);
+  }
+  wanted_.clear();
 }
 
 void Downlink::acknowledge_due() {

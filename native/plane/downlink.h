@@ -26,7 +26,7 @@ class Downlink {
   // Reads what is there on the device, at most one buffer full, and takes it.
   [[nodiscard]] Received receive(PacketDevice& device);
 
-  // The flows whose initial window is open since the last call: what waits for that may leave.
+  // The flows whose window has moved since the last call while something waited for that.
   [[nodiscard]] std::vector<std::shared_ptr<Flow>> take_opened() { return std::exchange(opened_, {}); }
 
   // Delivers `datagrams` and what is held to the UDP endpoint, in order, and everything after them directly.
@@ -57,6 +57,7 @@ class Downlink {
   void take_known_or_not(const SegmentView& segment);
   void take_established(Flow& flow, const SegmentView& segment);
   void take_unknown(const SegmentView& segment);
+  void move_window(Flow& flow);
   void take_datagrams(Flow& flow, const SegmentView& segment);
   void take_end(Flow& flow, const SegmentView& segment);
   void deliver(Flow& flow, const SegmentView& segment);
@@ -65,6 +66,7 @@ class Downlink {
   void drop_received(Flow& flow, DropReason reason, size_t datagrams);
   void challenge(Flow& flow);
   void acknowledge(Flow& flow);
+  void acknowledge_wanted();
   void send_ack(Flow& flow);
   void flush();
 
@@ -76,7 +78,8 @@ class Downlink {
   TokenBucket icmp_errors_;
   Reassembly reassembly_;  // of what comes to this worker: the kernel shares fragments out by their addresses
   std::vector<std::shared_ptr<Flow>> opened_;
-  std::vector<std::shared_ptr<Flow>> due_;  // of an ACK
+  std::vector<std::shared_ptr<Flow>> due_;     // of an ACK, with the next tick of the timer
+  std::vector<std::shared_ptr<Flow>> wanted_;  // … with the end of the batch
 
   Flow* flow_ = nullptr;  // of the run
   SegmentRun run_{UdpSocket::kMaxSegments, UdpSocket::kMaxBytes};

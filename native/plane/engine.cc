@@ -259,10 +259,8 @@ void Engine::send_datagrams(uint32_t id, std::vector<Datagram> datagrams) {
     datagrams.resize(taken);
   }
   found->posted_bytes.fetch_add(bytes, std::memory_order_relaxed);
-  owner_of(*found).post([found, bytes, datagrams = std::move(datagrams)](Worker& worker) {
-    found->posted_bytes.fetch_sub(bytes, std::memory_order_relaxed);
-    worker.send_datagrams(*found, datagrams);
-  });
+  owner_of(*found).post(
+      [found, datagrams = std::move(datagrams)](Worker& worker) { worker.send_datagrams(*found, datagrams); });
 }
 
 }  // namespace guise

@@ -10,6 +10,7 @@
 #include <memory>
 #include <mutex>
 
+#include "plane/ack_pace.h"
 #include "plane/counters.h"
 #include "plane/datagram_queue.h"
 #include "plane/policy.h"
@@ -56,27 +57,34 @@ struct Flow : std::enable_shared_from_this<Flow> {
     uint32_t max_payload = 0;
     bool push = false;
     bool limit_initial_window = false;  // until the peer's first segment
+    bool scaled = true;                 // windows are, in both directions
+    bool acknowledges = true;           // the peer does, by bytes and by time: phantun only with data of its own
     Way way;
   };
 
   // `id` and its counters are nobody else's.
   Flow(const Options& options, uint32_t with_id, const CounterSlab& slab, const Policy& with_policy)
       : tuple(options.tuple),
-        header(options.tuple),
+        header(options.tuple, options.scaled ? kWindow : kUnscaledWindow),
         id(with_id),
         owner(options.owner),
         generation(static_cast<uint32_t>(slab.flow(with_id).generation) + 1),
         max_payload(options.max_payload),
         push(options.push),
-        initial_window_end(options.send_next + with_policy.initial_window),
+        scaled(options.scaled),
+        acknowledges(options.acknowledges),
         policy(with_policy),
         counters(slab.flow(with_id)),
         path_limit{.payload = options.max_payload},
         usual_size(path_limit.usual()),
         note_sequence(options.send_next),
-        window_open(!options.limit_initial_window),
+        window_open(options.scaled && !options.limit_initial_window),
+        acks(with_policy, options.scaled, options.receive_next),
         challenged_at(0u - with_policy.challenge_interval),
         held(slab.engine()),
+        unsent(slab.engine()),
+        window_base(options.send_next),
+        progress_send_next(options.send_next),
         way_(options.way.word()) {
     begin_counters(options);
   }
@@ -84,12 +92,13 @@ struct Flow : std::enable_shared_from_this<Flow> {
   // Nobody changes these.
   const Tuple tuple;
   const SegmentHeader header;
-  const uint32_t id;                  // its place in the counter slab
-  const uint16_t owner;               // the worker that sends on it, and whose device queue it uses
-  const uint32_t generation;          // FlowCounters.generation from its begin on
-  const size_t max_payload;           // bytes of the largest datagram, in fragments or not
-  const bool push;                    // PSH on the last segment of a batch; phantun sends none
-  const uint32_t initial_window_end;  // SND.NXT may not pass it before the window is open
+  const uint32_t id;          // its place in the counter slab
+  const uint16_t owner;       // the worker that sends on it, and whose device queue it uses
+  const uint32_t generation;  // FlowCounters.generation from its begin on
+  const size_t max_payload;   // bytes of the largest datagram, in fragments or not
+  const bool push;            // PSH on the last segment of a batch; phantun sends none
+  const bool scaled;          // windows are, so that they are never reached once the path has seen one
+  const bool acknowledges;    // the peer does, by bytes and by time
   const Policy& policy;
 
   // SND.NXT, RCV.NXT and ACK numbers are kept in them and nowhere else. Atomic, each by the rule of its method below.
@@ -103,8 +112,9 @@ struct Flow : std::enable_shared_from_this<Flow> {
 
   // A reader's, by exchange: the one that changes it does what follows.
   std::atomic<bool> window_open;  // the path knows the peer's first scaled window, see Uplink::release
+  AckPace acks;
   std::atomic<bool> first_ack_sent{false};
-  std::atomic<bool> ack_due{false};
+  std::atomic<bool> ack_due{false}, ack_wanted{false};
   std::atomic<bool> recut_said{false};
   // A reader's, by compare-exchange: when it was last challenged, in milliseconds of a steady clock.
   std::atomic<uint32_t> challenged_at;
@@ -127,10 +137,22 @@ struct Flow : std::enable_shared_from_this<Flow> {
 
   // The owner's: whose datagrams it carries. Each of the two forgets the other before it goes.
   Application* application = nullptr;
+  // The owner's: from JavaScript, behind a window that is closed.
+  DatagramQueue unsent;
+  // The owner's: the highest number that is taken for acknowledged, from which what is in flight counts.
+  uint32_t window_base;
+  // The owner's to set when datagrams wait behind the window, a reader's to take when it may have moved: both by
+  // exchange, so that each sees what the other did before.
+  std::atomic<bool> waits{false};
+  // The owner's: the ACK number and SND.NXT when the peer was last found to acknowledge, and when that was.
+  uint32_t progress_ack = 0, progress_send_next = 0, progress_at = 0;
+  // The owner's: whether it is among those that wait, and since when, in milliseconds of a steady clock.
+  bool stalled = false;
+  uint32_t stalled_since = 0;
 
   // The JavaScript thread's: spliced to an application or endpoint, now or before.
   bool spliced = false;
-  // Added to by the JavaScript thread, taken from by the owner: bytes that were given and not taken yet.
+  // Added to by the JavaScript thread, taken from by the owner: bytes that were given and have not left yet.
   std::atomic<size_t> posted_bytes{0};
 
   [[nodiscard]] uint32_t send_next() const { return number(counters.send_next); }
@@ -202,6 +224,14 @@ struct Flow : std::enable_shared_from_this<Flow> {
     uint32_t before = challenged_at.load(std::memory_order_relaxed);
     return now - before >= policy.challenge_interval &&
            challenged_at.compare_exchange_strong(before, now, std::memory_order_relaxed);
+  }
+
+  // The owner's: whether `bytes` may leave before the window moves. One datagram always may.
+  [[nodiscard]] bool has_window(size_t bytes) {
+    if (window_open.load(std::memory_order_relaxed)) return true;
+    const uint32_t acknowledged = number(counters.peer_ack), next = send_next();
+    if (ahead(acknowledged, window_base) > 0) window_base = acknowledged;
+    return next == window_base || ahead(next + static_cast<uint32_t>(bytes), window_base + policy.unscaled_window) <= 0;
   }
 
   // A reader's or the owner's: the ACK number to send now.

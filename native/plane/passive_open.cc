@@ -41,13 +41,15 @@ void PassiveOpen::receive(const SegmentView& segment) {
     return answer_syn(segment, *find(segment.tuple.local));
   }
   const uint64_t now = coarse_milliseconds();
-  const auto facts = (segment.flags & (kSyn | kFin | kAck)) == kAck
-                         ? context_.engine.cookies.check(segment.tuple, segment.ack - 1, now / 1000)
-                         : std::nullopt;
+  auto facts = (segment.flags & (kSyn | kFin | kAck)) == kAck
+                   ? context_.engine.cookies.check(segment.tuple, segment.ack - 1, now / 1000)
+                   : std::nullopt;
   if (!facts) {
     context_.counters.drop(DropReason::kStranger);
     if (!strangers_.take(now)) return;
   }
+  // The client knows more: what became of the SYN-ACK.
+  if (facts && segment.window == kUnscaledWindow) facts->scaled = false;
   // When JavaScript is too slow, the next segment brings the cookie again.
   const auto type = facts ? EventType::kOpening : EventType::kSegment;
   if (!context_.emit(type, 0, facts ? detail_of(*facts) : 0, segment)) {
@@ -84,9 +86,11 @@ void PassiveOpen::answer_syn(const SegmentView& syn, const SynAckOptions& option
     refused_.add(isn);
     return context_.counters.drop(DropReason::kSynLimit);
   }
-  const std::vector<uint8_t>& chosen = facts.kind == SynKind::kPhantun   ? options.phantun
-                                       : syn.tuple.local.address.is_v4() ? options.guise4
-                                                                         : options.guise6;
+  const std::vector<uint8_t> none;
+  const bool v4 = syn.tuple.local.address.is_v4();
+  const std::vector<uint8_t>& scaled = facts.kind == SynKind::kPhantun ? options.phantun : v4 ? options.guise4 : options.guise6;
+  const std::vector<uint8_t>& unscaled = facts.kind == SynKind::kPhantun ? none : v4 ? options.unscaled4 : options.unscaled6;
+  const std::vector<uint8_t>& chosen = facts.scaled ? scaled : unscaled;
   count(context_.counters.engine().syns_answered);
   const SegmentHeader header(syn.tuple);
   std::array<uint8_t, kMaxHeaders> fitted;

@@ -12,9 +12,10 @@
 
 namespace guise {
 
-// TCP options of a SYN-ACK, by the kind of the SYN and the family.
+// TCP options of a SYN-ACK, by the kind of the SYN and the family. To a SYN without a window scale: `unscaled`, and
+// none to phantun's (RFC 7323 §2.2).
 struct SynAckOptions {
-  std::vector<uint8_t> guise4, guise6, phantun;
+  std::vector<uint8_t> guise4, guise6, phantun, unscaled4, unscaled6;
 };
 
 class PassiveOpen {

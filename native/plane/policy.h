@@ -8,11 +8,17 @@ namespace guise {
 
 struct Policy {
   // Acknowledging.
-  uint32_t ack_bytes;
+  uint32_t least_ack_bytes;
+  uint32_t most_ack_bytes;
+  uint32_t unscaled_ack_bytes;
+  uint32_t acks_per_second;
+  uint32_t ack_pace_interval;
   uint32_t ack_interval;
   uint32_t challenge_interval;
   // Sending.
-  uint32_t initial_window;
+  uint32_t unscaled_window;
+  uint32_t unanswered_bytes;
+  uint32_t unanswered_wait;
   // What is believed of a peer.
   uint32_t late_window;
   uint32_t fin_window;

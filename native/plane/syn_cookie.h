@@ -33,17 +33,19 @@ class MssTable {
  public:
   [[nodiscard]] static uint8_t index_of(uint16_t mss) {
     if (mss == 0) return 0;
+    if (mss >= kFirst && mss <= kLast) return static_cast<uint8_t>(mss - kFirst + std::size(kSmall));
     return static_cast<uint8_t>(std::max<ptrdiff_t>(std::ranges::upper_bound(kTable, mss) - kTable.begin() - 1, 1));
   }
   [[nodiscard]] static uint16_t at(uint8_t index) { return kTable[index]; }
 
  private:
+  static constexpr uint16_t kFirst = 1220, kLast = 1460;  // of those that follow on each other
+  static constexpr uint16_t kSmall[] = {0, 536, 900, 1040, 1160, 1200};
+  static constexpr uint16_t kLarge[] = {1960, 3960, 5960, 8836, 8940, 8960, 16344, 65475, 65495};
   static constexpr std::array<uint16_t, 256> kTable = [] {
-    constexpr uint16_t kSmall[] = {0, 536, 900, 1040, 1160, 1200};
-    constexpr uint16_t kLarge[] = {1960, 3960, 5960, 8836, 8940, 8960, 16344, 65475, 65495};
     std::array<uint16_t, 256> table{};
     auto* at = std::ranges::copy(kSmall, table.begin()).out;
-    for (uint16_t mss = 1220; mss <= 1460; ++mss) *at++ = mss;
+    for (uint16_t mss = kFirst; mss <= kLast; ++mss) *at++ = mss;
     std::ranges::copy(kLarge, at);
     return table;
   }();

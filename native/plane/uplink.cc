@@ -1,11 +1,22 @@
 #include "plane/uplink.h"
 
 #include <algorithm>
+#include <utility>
+
+#include "io/clock.h"
 
 namespace guise {
 namespace {
 
 constexpr size_t kMostErrors = 256;  // as many as a burst of datagrams draws
+
+uint32_t now() { return static_cast<uint32_t>(coarse_milliseconds()); }
+
+// What leaves next of what waits; null when nothing does.
+DatagramQueue* waiting(Flow& flow) {
+  if (!flow.unsent.empty()) return &flow.unsent;
+  return flow.application && !flow.application->pending.empty() ? &flow.application->pending : nullptr;
+}
 
 }  // namespace
 
@@ -30,7 +41,7 @@ void Uplink::receive(UdpPort& port) {
       send(*flow, bytes, segment_size);
     } else {
       queue(*application, bytes, segment_size);
-      if (flow) release(*application);
+      if (flow && !flow->waits.load(std::memory_order_relaxed)) release(*flow);
     }
   }
   flush();
@@ -98,19 +109,77 @@ void Uplink::queue(Application& application, std::span<const uint8_t> bytes, siz
 }
 
 // A SYN-ACK's window is not scaled, so a router with strict conntrack takes more than 64 KiB in flight for INVALID
-// until it sees the peer's first ACK with a scaled one (net/netfilter/nf_conntrack_proto_tcp.c, tcp_in_window).
-void Uplink::release(Application& application) {
-  Flow& flow = *application.flow;
-  while (!application.pending.empty()) {
-    const Datagram& datagram = application.pending.front();
-    if (!flow.window_open.load(std::memory_order_relaxed) &&
-        ahead(flow.send_next() + static_cast<uint32_t>(datagram.size()), flow.initial_window_end) > 0) {
-      break;
+// until it sees the peer's first ACK with a scaled one (net/netfilter/nf_conntrack_proto_tcp.c, tcp_in_window). Where
+// something has taken the option out of the handshake it does so for good.
+void Uplink::release(Flow& flow) {
+  DatagramQueue* queue = nullptr;
+  for (;;) {
+    (void)flow.waits.exchange(false);
+    while ((queue = waiting(flow)) && flow.has_window(queue->front().size())) {
+      send_first(flow, *queue);
+      flow.stalled_since = now();
     }
-    send(flow, datagram, datagram.size());
-    flush();
-    application.pending.pop();
+    if (!queue) return;
+    // A reader takes an ACK first, and exchanges then: either it finds what waits, or this exchange finds the ACK.
+    (void)flow.waits.exchange(true);
+    if (!flow.has_window(queue->front().size())) break;
   }
+  if (std::exchange(flow.stalled, true)) return;
+  flow.stalled_since = now();
+  stalled_.push_back(flow.shared_from_this());
+}
+
+void Uplink::release_unsent(Flow& flow) {
+  while (!flow.unsent.empty()) send_first(flow, flow.unsent);
+}
+
+void Uplink::send_or_keep(Flow& flow, const std::vector<Datagram>& datagrams) {
+  if (!flow.window_open.load(std::memory_order_relaxed) || !flow.unsent.empty()) {
+    for (const Datagram& datagram : datagrams) flow.unsent.push(datagram);
+    return release(flow);
+  }
+  size_t bytes = 0;
+  for (const Datagram& datagram : datagrams) {
+    bytes += datagram.size();
+    send(flow, datagram, datagram.size());
+  }
+  flush();
+  flow.posted_bytes.fetch_sub(bytes, std::memory_order_relaxed);
+}
+
+void Uplink::push_stalled() {
+  for (const auto& flow : std::exchange(stalled_, {})) {
+    if (!waiting(*flow)) {
+      flow->stalled = false;
+    } else if (now() - flow->stalled_since < context_.policy.ack_interval) {
+      stalled_.push_back(flow);
+    } else {
+      flow->stalled = false;
+      push(*flow);
+    }
+  }
+}
+
+// A peer that stays silent must not stop the flow for good: its first ACK may be lost, or the last datagrams, which
+// nobody acknowledges then. The next one tells the peer that they are missing, and the probe asks for an ACK at once.
+void Uplink::push(Flow& flow) {
+  if (flow.scaled) {
+    flow.window_open.store(true);
+  } else if (!flow.acknowledges) {
+    flow.window_base = flow.send_next();
+  } else {
+    send_first(flow, *waiting(flow));
+    context_.write_segment(flow, flow.numbers().peer_ack - 1, flow.acknowledge(), kAck);
+  }
+  release(flow);
+}
+
+void Uplink::send_first(Flow& flow, DatagramQueue& queue) {
+  const size_t size = queue.front().size();
+  send(flow, queue.front(), size);
+  flush();
+  queue.pop();
+  if (&queue == &flow.unsent) flow.posted_bytes.fetch_sub(size, std::memory_order_relaxed);
 }
 
 void Uplink::send(Flow& flow, std::span<const uint8_t> bytes, size_t segment_size) {
@@ -188,6 +257,21 @@ void Uplink::flush() {
       context_.wrote(flow, way, device.write_run(way, flow.header, seq, flow.acknowledge(), flow.push, run_));
   if (refused > 0) count(flow.counters.sent_drops, refused);
   run_.clear();
+  if (flow.send_next() - flow.progress_send_next >= context_.policy.unanswered_bytes) look_for_progress(flow);
+}
+
+// Where a firewall stops what exceeds some bytes that nobody has acknowledged, the peer gets nothing more, acknowledges
+// nothing more, and all that is sent is lost for good. A bare ACK passes, and tells the peer how far we are.
+void Uplink::look_for_progress(Flow& flow) {
+  const uint32_t acknowledged = flow.numbers().peer_ack, time = now();
+  if (acknowledged == flow.progress_ack && time - flow.progress_at < context_.policy.unanswered_wait) return;
+  if (acknowledged == flow.progress_ack) {
+    context_.write_segment(flow, flow.send_next(), flow.acknowledge(), kAck);
+  } else {
+    flow.progress_ack = acknowledged;
+    flow.progress_send_next = flow.send_next();
+  }
+  flow.progress_at = time;
 }
 
 }  // namespace guise

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
+#include <vector>
 
 #include "io/segment_run.h"
 #include "io/udp_socket.h"
@@ -26,8 +28,16 @@ class Uplink {
   // Sends `bytes` as datagrams are sent, with numbers that are not the next ones. Nothing else may wait.
   void send_beside(Flow& flow, uint32_t seq, std::span<const uint8_t> bytes, size_t segment_size);
 
-  // Sends what waits with the application, as far as the path's window allows.
-  void release(Application& application);
+  // Sends datagrams of JavaScript behind those that wait, as far as the path's window allows, and keeps the rest.
+  void send_or_keep(Flow& flow, const std::vector<Datagram>& datagrams);
+  // Sends what waits, as far as the path's window allows.
+  void release(Flow& flow);
+  // Sends what JavaScript has given, window or not: a FIN follows.
+  void release_unsent(Flow& flow);
+  // Whether datagrams wait behind a window; then push_stalled() is to be called every Policy::ack_interval.
+  [[nodiscard]] bool has_stalled() const { return !stalled_.empty(); }
+  // Sends on the flows that have waited for so long in vain.
+  void push_stalled();
 
  private:
   Application* application_of(UdpPort& port, size_t message);
@@ -38,11 +48,15 @@ class Uplink {
   void send_in_fragments(Flow& flow, std::span<const uint8_t> datagram);
   void drop_sent(Flow& flow, DropReason reason, size_t datagrams = 1);
   void say_large(Flow& flow, size_t datagram_size);
+  void look_for_progress(Flow& flow);
+  void send_first(Flow& flow, DatagramQueue& queue);
+  void push(Flow& flow);
   void queue(Application& application, std::span<const uint8_t> bytes, size_t segment_size);
 
   WorkerContext& context_;
   UdpBatch batch_;
   uint32_t next_application_id_ = 0;
+  std::vector<std::shared_ptr<Flow>> stalled_;
 
   Flow* flow_ = nullptr;  // of the run
   SegmentRun run_{SIZE_MAX >> 17, 0};

@@ -13,6 +13,7 @@ enum class Verdict : uint8_t {
   kDeliver,      // datagrams inside the window
   kLate,         // datagrams that others have overtaken, or a note
   kNothing,      // an ACK that asks for nothing
+  kSkip,         // … and says that more was sent than has come: that is lost, and nobody would acknowledge it
   kChallenge,    // answer with an ACK: a keepalive wants one, and an honest peer then proves itself with exact numbers
   kReset,        // the peer has reset the connection
   kFinished,     // the peer has nothing more to send
@@ -32,8 +33,8 @@ inline constexpr uint32_t kReceiveWindow = 1u << 30;
 // How far off the numbers of a peer may be, in bytes; see src/policy.ts.
 struct Windows {
   uint32_t late;      // a datagram behind its place, or its ACK number
-  uint32_t fin;       // a FIN ahead of its place, because what came before it is lost
-  uint32_t fin_late;  // a FIN's ACK number. It ends the connection, so it is believed less than a datagram.
+  uint32_t fin;       // a FIN or a bare ACK ahead of its place, because what came before it is lost
+  uint32_t fin_late;  // the ACK number of one. A FIN ends the connection, so it is believed less than a datagram.
 };
 
 // How far `a` is ahead of `b`, negative when behind.
@@ -64,7 +65,11 @@ inline Verdict judge(const SegmentView& segment, const FlowNumbers& numbers, con
     const bool believed = acknowledges_what_was_sent(segment.ack, numbers, windows.fin_late);
     return (near || again) && believed ? Verdict::kFinished : Verdict::kChallenge;
   }
-  if (size == 0) return offset < 0 ? Verdict::kChallenge : Verdict::kNothing;
+  if (size == 0) {
+    const bool near = offset > 0 && static_cast<uint32_t>(offset) < windows.fin;
+    const bool believed = near && acknowledges_what_was_sent(segment.ack, numbers, windows.fin_late);
+    return offset < 0 ? Verdict::kChallenge : believed ? Verdict::kSkip : Verdict::kNothing;
+  }
   if (in_window) return Verdict::kDeliver;
   return offset < 0 && offset >= -static_cast<int32_t>(windows.late) ? Verdict::kLate : Verdict::kOutOfWindow;
 }

@@ -148,7 +148,7 @@ void Worker::receive_from_device() {
   Downlink::Received received;
   while ((received = downlink_.receive(context_.device())) == kCommandsWait) take_commands();
   for (const auto& flow : downlink_.take_opened()) {
-    context_.engine.workers[flow->owner]->post([flow](Worker& owner) { owner.release_application_of(*flow); });
+    context_.engine.workers[flow->owner]->post([flow](Worker& owner) { owner.uplink_.release(*flow); });
   }
   if (received != kDeviceGone) return;
   device_alive_ = false;
@@ -159,7 +159,7 @@ void Worker::receive_from_device() {
 }
 
 void Worker::arm_timer() {
-  if (timer_armed_ || (window_closed_.empty() && !downlink_.has_due())) return;
+  if (timer_armed_ || !(uplink_.has_stalled() || downlink_.has_due())) return;
   itimerspec in{};
   in.it_value.tv_sec = context_.policy.ack_interval / 1000;
   in.it_value.tv_nsec = context_.policy.ack_interval % 1000 * 1'000'000L;
@@ -172,10 +172,7 @@ void Worker::on_timer() {
   (void)!::read(descriptors_.timer.get(), &expirations, sizeof expirations);
   timer_armed_ = false;
   downlink_.acknowledge_due();
-  // A peer that stays silent (its ACK may be lost) must not stop the flow for good.
-  for (const auto& flow : std::exchange(window_closed_, {})) {
-    if (!flow->window_open.exchange(true)) release_application_of(*flow);
-  }
+  uplink_.push_stalled();
 }
 
 int Worker::reserve(UdpPort& port) { return watch(descriptors_.epoll.get(), port.socket.fd(), 0, &port); }
@@ -230,10 +227,7 @@ void Worker::release_port(Flow& flow) {
 }
 
 void Worker::add_flow(std::shared_ptr<Flow> flow) {
-  if (flow->owner == context_.index) {
-    context_.emit_control(EventType::kAttached, *flow);
-    if (!flow->window_open.load()) window_closed_.push_back(flow);
-  }
+  if (flow->owner == context_.index) context_.emit_control(EventType::kAttached, *flow);
   context_.flows.insert(std::move(flow));
 }
 
@@ -243,6 +237,7 @@ void Worker::remove_flow(const std::shared_ptr<Flow>& flow) {
 }
 
 void Worker::detach(Flow& flow) {
+  flow.unsent.abandon();
   Application* application = std::exchange(flow.application, nullptr);
   if (!application) return;
   application->flow = nullptr;
@@ -267,7 +262,7 @@ void Worker::splice_application(Flow& flow, uint32_t application_id, const std::
   flow.port = port->second;
   flow.target = UdpTarget(application.tuple, flow.port->socket.family());
   downlink_.splice(flow, datagrams);
-  uplink_.release(application);
+  uplink_.release(flow);
 }
 
 void Worker::unsplice(Flow& flow) {
@@ -292,10 +287,6 @@ void Worker::forget_application(uint32_t application_id) {
   context_.applications.erase(found.mapped()->tuple);
 }
 
-void Worker::release_application_of(Flow& flow) {
-  if (flow.application) uplink_.release(*flow.application);
-}
-
 void Worker::send_segment(const Tuple& tuple, Way way, uint32_t seq, uint32_t ack, uint8_t flags,
                           std::span<const uint8_t> options) {
   const Written written = context_.device().write_segment(way, SegmentHeader(tuple), seq, ack, flags, options, {});
@@ -308,6 +299,7 @@ void Worker::send_segment(const Tuple& tuple, Way way, uint32_t seq, uint32_t ac
 
 void Worker::send_control(Flow& flow, uint8_t flags, int64_t receive_next) {
   uplink_.flush();
+  if (flags & kFin) uplink_.release_unsent(flow);
   if (receive_next >= 0) flow.advance(static_cast<uint32_t>(receive_next));
   if (flags & (kFin | kRst)) detach(flow);
   const uint32_t seq = flow.take_sequence(flags & kFin ? 1 : 0);
@@ -317,8 +309,7 @@ void Worker::send_control(Flow& flow, uint8_t flags, int64_t receive_next) {
 }
 
 void Worker::send_datagrams(Flow& flow, const std::vector<Datagram>& datagrams) {
-  for (const Datagram& datagram : datagrams) uplink_.send(flow, datagram, datagram.size());
-  uplink_.flush();
+  uplink_.send_or_keep(flow, datagrams);
 }
 
 // Behind what the peer has acknowledged, so that it is nothing new to anybody. A server does not know the connection

@@ -104,7 +104,6 @@ class Worker {
   void arm_timer();
   void on_timer();
   void remove_port(UdpPort& port);
-  void release_application_of(Flow& flow);
   // Takes the flow's application away: nothing more is sent on it.
   void detach(Flow& flow);
   // Lets go of the port of a flow that does not use it any more, when no worker can be sending through it.
@@ -126,7 +125,6 @@ class Worker {
   std::vector<std::unique_ptr<Command>> commands_;
 
   std::unordered_map<UdpPort*, std::shared_ptr<UdpPort>> ports_;
-  std::vector<std::shared_ptr<Flow>> window_closed_;  // flows that keep to the initial window
   // Freed when no event of this round can name them any more.
   std::vector<std::shared_ptr<UdpPort>> removed_ports_;
 };

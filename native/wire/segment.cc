@@ -103,6 +103,7 @@ ParseError parse_segment(std::span<const uint8_t> packet, const VirtioNetHeader*
   out.ack = read32(&segment[tcp::kAcknowledgment]);
   out.flags = segment[tcp::kFlags];
   out.hop_limit = ip.hop_limit;
+  out.window = read16(&segment[tcp::kWindow]);
   out.options = segment.subspan(tcp::kHeader, header - tcp::kHeader);
   out.payload = segment.subspan(header);
   out.segment_size = out.payload.size();
@@ -116,7 +117,7 @@ ParseError parse_segment(std::span<const uint8_t> packet, const VirtioNetHeader*
   return ParseError::kNone;
 }
 
-SegmentHeader::SegmentHeader(const Tuple& tuple) {
+SegmentHeader::SegmentHeader(const Tuple& tuple, uint16_t window) {
   std::memset(bytes_, 0, sizeof bytes_);
   const Address& source = tuple.local.address;
   const Address& destination = tuple.remote.address;
@@ -142,7 +143,7 @@ SegmentHeader::SegmentHeader(const Tuple& tuple) {
   uint8_t* segment = bytes_ + ip_size_;
   write16(segment + tcp::kSourcePort, tuple.local.port);
   write16(segment + tcp::kDestinationPort, tuple.remote.port);
-  write16(segment + tcp::kWindow, kWindow);
+  write16(segment + tcp::kWindow, window);
   pseudo_sum_ = pseudo_header_sum(source, destination);
 }
 

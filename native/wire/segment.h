@@ -19,6 +19,9 @@ inline constexpr uint8_t kFin = 0x01, kSyn = 0x02, kRst = 0x04, kPsh = 0x08, kAc
 inline constexpr size_t kMaxPacket = 65535;                // IP total length is 16 bits
 inline constexpr size_t kMaxHeaders = ipv6::kHeader + 60;  // TCP with options
 inline constexpr uint16_t kWindow = 0xffff;  // constant, so that GRO may merge; scaled by 14 (phantun-compatible)
+// … of a connection whose windows are not scaled: who answered the SYN cannot know what happened to its SYN-ACK, and
+// learns it from the first segment with this.
+inline constexpr uint16_t kUnscaledWindow = 0xfffe;
 inline constexpr uint8_t kHopLimit = 64;
 
 // A parsed segment. The views point into the packet.
@@ -28,6 +31,7 @@ struct SegmentView {
   uint32_t ack = 0;
   uint8_t flags = 0;
   uint8_t hop_limit = 0;  // what is left of its TTL
+  uint16_t window = 0;  // as it stands there
   std::span<const uint8_t> options;
   std::span<const uint8_t> payload;
   size_t segment_size = 0;   // bytes of each datagram but the last; = payload.size() unless merged by GRO
@@ -56,7 +60,7 @@ enum class ParseError : uint8_t {
 // The headers of one flow's segments, filled in once; each segment patches lengths, numbers and checksums.
 class SegmentHeader {
  public:
-  explicit SegmentHeader(const Tuple& tuple);
+  explicit SegmentHeader(const Tuple& tuple, uint16_t window = kWindow);
 
   [[nodiscard]] size_t ip_size() const { return ip_size_; }
   [[nodiscard]] Address destination() const {

@@ -103,6 +103,8 @@ export class Acceptor {
       maxPayload,
       push: profile === 'guise',
       limitInitialWindow: false,
+      scaled,
+      acknowledges: profile === 'guise',
       way: segment.way,
     });
     if (id < 0) return 'flowsFull';

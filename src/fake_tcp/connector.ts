@@ -190,6 +190,8 @@ export class Connector {
       push: profile === 'guise',
       // phantun never acknowledges the first data, so there is nothing to wait for.
       limitInitialWindow: profile === 'guise',
+      scaled: options.scaled,
+      acknowledges: profile === 'guise',
       way,
     });
     if (id < 0) throw systemError(id, 'connect', remote);

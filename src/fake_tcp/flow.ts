@@ -101,7 +101,7 @@ export interface FlowInit {
   /** The tuple, as `tupleKey` makes it. */
   readonly key: string;
   readonly profile: Profile;
-  /** The peer's SYN had a window scale option. */
+  /** Windows are scaled: as far as is known, both SYNs had the option when they arrived. */
   readonly scaled: boolean;
   /** Its MSS: bytes of payload that the peer takes in one segment, undefined where it did not say. */
   readonly peerMss: number | undefined;
@@ -118,6 +118,7 @@ export class Flow {
   readonly id: number;
   readonly key: string;
   readonly profile: Profile;
+  readonly scaled: boolean;
   readonly maxPayload: number;
   readonly accepted: boolean;
 
@@ -152,7 +153,7 @@ export class Flow {
   #boundaries: Boundaries | undefined;
 
   constructor(host: FlowHost, init: FlowInit) {
-    const { id, worker, key, profile, maxPayload, early, accepted, release } = init;
+    const { id, worker, key, profile, scaled, maxPayload, early, accepted, release } = init;
     this.#host = host;
     this.#release = release;
     this.#worker = worker;
@@ -160,6 +161,7 @@ export class Flow {
     this.key = key;
     this.accepted = accepted;
     this.profile = profile;
+    this.scaled = scaled;
     this.maxPayload = maxPayload;
     this.#early = early;
     this.#connection = new Connection({ profile, ignoreRst: host.ignoreRst });

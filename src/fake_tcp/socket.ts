@@ -51,6 +51,14 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
     return this.#flow.profile;
   }
 
+  /**
+   * Whether both SYNs came with their window scale. Where something on the way takes it out, no more than 48 KiB are in
+   * flight at a time, and what is sent faster waits.
+   */
+  get windowScaled(): boolean {
+    return this.#flow.scaled;
+  }
+
   /** Bytes of the largest datagram, in one packet or in fragments: see {@link path}. */
   get maxPayload(): number {
     return this.#flow.maxPayload;

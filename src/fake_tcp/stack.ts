@@ -6,7 +6,7 @@ import { CONNECTION, DATA_PLANE, LIVENESS } from '../policy.js';
 import { normalAddress, overlap } from '../wire/address.js';
 import type { Endpoint } from '../wire/endpoint.js';
 import { ACK, RST, SYN } from '../wire/flags.js';
-import { synOptions, type Profile } from '../wire/profile.js';
+import { synOptions, unscaledSynOptions, type Profile } from '../wire/profile.js';
 import type { PeerSyn } from '../wire/syn_options.js';
 import { localEnd } from '../wire/tuple.js';
 import { Acceptor } from './acceptor.js';
@@ -225,6 +225,8 @@ export class Stack extends EventEmitter<StackEvents> {
       guise4: synOptions('guise', this.#settings.mtu - headersOf(4)),
       guise6: synOptions('guise', this.#settings.mtu - headersOf(6)),
       phantun: synOptions('phantun', this.#settings.mtu - headersOf(4)),
+      unscaled4: unscaledSynOptions(this.#settings.mtu - headersOf(4)),
+      unscaled6: unscaledSynOptions(this.#settings.mtu - headersOf(6)),
     });
     return createListener(backlog);
   }

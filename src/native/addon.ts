@@ -97,7 +97,15 @@ export interface NativeEngine {
   readFlow(flow: number): number;
   pass(ports: readonly number[], remotes: readonly (readonly [address: Uint8Array, port: number])[]): number;
   route(address: Uint8Array, port: number): { readonly source: Uint8Array; readonly mtu: number } | number;
-  listen(port: number, guise4: Uint8Array, guise6: Uint8Array, phantun: Uint8Array, address: Uint8Array): number;
+  listen(
+    port: number,
+    guise4: Uint8Array,
+    guise6: Uint8Array,
+    phantun: Uint8Array,
+    unscaled4: Uint8Array,
+    unscaled6: Uint8Array,
+    address: Uint8Array,
+  ): number;
   unlisten(port: number, address: Uint8Array): number;
   countDrop(reason: number): number;
   openFlow(tuple: TupleBytes, options: FlowOptions): number;

@@ -125,8 +125,8 @@ export class Engine {
   }
 
   /** Answers SYNs to a TCP port of an address, or of all (`::`, of IPv4 `0.0.0.0`); connections come as `opening`. */
-  listen({ address, port }: Endpoint, { guise4, guise6, phantun }: SynAckOptions): void {
-    this.#native.listen(port, guise4, guise6, phantun, encodeAddress(address));
+  listen({ address, port }: Endpoint, { guise4, guise6, phantun, unscaled4, unscaled6 }: SynAckOptions): void {
+    this.#native.listen(port, guise4, guise6, phantun, unscaled4, unscaled6, encodeAddress(address));
   }
 
   unlisten({ address, port }: Endpoint): void {

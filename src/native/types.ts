@@ -53,6 +53,10 @@ export interface FlowOptions {
   readonly push: boolean;
   /** Keep to the initial window until the peer's first segment. */
   readonly limitInitialWindow: boolean;
+  /** Windows are scaled, in both directions; else no more than 48 KiB are in flight at any time. */
+  readonly scaled: boolean;
+  /** The peer acknowledges by bytes and by time. */
+  readonly acknowledges: boolean;
   /** How its segments leave: as the peer's came, `Segment.way`. */
   readonly way: bigint;
 }
@@ -129,11 +133,16 @@ export interface UdpApplication {
   readonly remote: Endpoint;
 }
 
-/** TCP options of a SYN-ACK, by whose SYN it answers and the family. Multiples of 4 bytes, 40 at most. */
+/**
+ * TCP options of a SYN-ACK, by whose SYN it answers and the family; `unscaled` to guise's without a window scale. Multiples
+ * of 4 bytes, 40 at most.
+ */
 export interface SynAckOptions {
   readonly guise4: Uint8Array;
   readonly guise6: Uint8Array;
   readonly phantun: Uint8Array;
+  readonly unscaled4: Uint8Array;
+  readonly unscaled6: Uint8Array;
 }
 
 /**

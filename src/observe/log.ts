@@ -21,6 +21,7 @@ export class ConnectionLog {
   readonly #log: Pick<Log, 'info' | 'warn' | 'error'>;
   readonly #clock: Pick<Clock, 'now'>;
   readonly #limit = new RateLimit(OBSERVE.connectionLines);
+  readonly #told = new Set<string>();
   #leftOut = 0;
 
   constructor(log: Pick<Log, 'info' | 'warn' | 'error'>, clock: Pick<Clock, 'now'> = SYSTEM_CLOCK) {
@@ -35,6 +36,13 @@ export class ConnectionLog {
     }
     if (this.#leftOut > 0) this.#log.info(`${this.#leftOut} lines about connections left out`);
     this.#leftOut = 0;
+    this.#log[level](sentence);
+  }
+
+  /** What holds for many connections is said of the first. */
+  sayOnce(level: 'info' | 'warn' | 'error', what: string, sentence: string): void {
+    if (this.#told.has(what)) return;
+    this.#told.add(what);
     this.#log[level](sentence);
   }
 }

@@ -1,5 +1,6 @@
 /** Carries one application on one connection after the other, as `reconnect` decides. */
 import type { Clock } from '../clock.js';
+import { notice } from '../errors.js';
 import type { Socket } from '../fake_tcp/socket.js';
 import type { Stack } from '../fake_tcp/stack.js';
 import type { UdpListener } from '../fake_tcp/udp_listener.js';
@@ -149,6 +150,8 @@ export class Carrier {
     const server = socket.profile === 'phantun' ? 'a phantun server' : 'the server';
     const where = moved ? ', where the name leads now' : '';
     this.#say('info', ` connected from port ${socket.localPort} to ${server}${where}`);
+    if (!socket.windowScaled)
+      this.#context.log.sayOnce('warn', 'unscaled', `${remoteOf(socket)}: ${notice('unscaled')}`);
     if (moved) totals.countReconnect('moved');
     this.#context.paths.follow(socket);
     socket.on('error', (error) => this.#onError(connection, error));
@@ -244,10 +247,14 @@ export class Carrier {
 export function ofSocket(socket: Socket): Omit<ConnectionSnapshot, 'state' | 'age'> {
   return {
     local: formatEndpoint({ address: socket.localAddress, port: socket.localPort }),
-    remote: formatEndpoint({ address: socket.remoteAddress, port: socket.remotePort }),
+    remote: remoteOf(socket),
     profile: socket.profile,
     counters: socket.counters,
   };
+}
+
+export function remoteOf({ remoteAddress, remotePort }: Socket): string {
+  return formatEndpoint({ address: remoteAddress, port: remotePort });
 }
 
 function isOpen({ phase }: ReconnectState): boolean {

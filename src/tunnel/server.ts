@@ -1,12 +1,13 @@
 /** Fake TCP connections -> UDP: each connection gets a UDP socket of its own, connected to the backend. */
 import { isIPv6 } from 'node:net';
 import { SYSTEM_CLOCK } from '../clock.js';
+import { notice } from '../errors.js';
 import type { Socket } from '../fake_tcp/socket.js';
 import type { Stack } from '../fake_tcp/stack.js';
 import { hasIPv6 } from '../host/look/sysctls.js';
 import { ConnectionLog } from '../observe/log.js';
 import { formatEndpoint } from '../wire/endpoint.js';
-import { ofSocket } from './carrier.js';
+import { ofSocket, remoteOf } from './carrier.js';
 import type { ServerOptions } from './options.js';
 import { PathLog } from './path_log.js';
 import { Refusals } from './refusals.js';
@@ -30,7 +31,8 @@ export function createServer(options: ServerOptions, surroundings: Surroundings 
     const paths = new PathLog(log);
     const refusals = new Refusals(log);
     const carry = async (socket: Socket): Promise<void> => {
-      const peer = formatEndpoint({ address: socket.remoteAddress, port: socket.remotePort });
+      const peer = remoteOf(socket);
+      if (!socket.windowScaled) log.sayOnce('warn', 'unscaled', `${peer}: ${notice('unscaled')}`);
       opened.set(socket, clock.now());
       paths.follow(socket);
       socket.on('error', (error) => log.say('warn', `${peer}: ${error.message}`));

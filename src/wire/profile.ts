@@ -21,12 +21,17 @@ export const PHANTUN_ISN = 0;
 /** NOP, window scale 14 (RFC 7323 §2.2): all that phantun's SYN carries. */
 const PHANTUN_SYN_OPTIONS = Uint8Array.of(1, 3, 3, 14);
 
-/**
- * Linux's order without timestamps (net/ipv4/tcp_output.c): MSS, NOP, NOP, SACK-permitted, NOP, window scale.
- * Scale 14 with the constant window 65535 makes 1 GiB: routers never find a segment outside of it.
- */
+/** Linux's order without timestamps (net/ipv4/tcp_output.c): MSS, NOP, NOP, SACK-permitted, NOP, window scale. */
+const SCALE_14 = [1, 3, 3, 14];
+
+/** Scale 14 with the constant window 65535 makes 1 GiB: routers never find a segment outside of it. */
 function guiseSynOptions(mss: number): Uint8Array {
-  return Uint8Array.of(2, 4, mss >> 8, mss & 0xff, 1, 1, 4, 2, 1, 3, 3, 14);
+  return Uint8Array.of(...unscaledSynOptions(mss), ...SCALE_14);
+}
+
+/** Of guise's SYN-ACK to a SYN without a window scale (RFC 7323 §2.2). */
+export function unscaledSynOptions(mss: number): Uint8Array {
+  return Uint8Array.of(2, 4, mss >> 8, mss & 0xff, 1, 1, 4, 2);
 }
 
 /** @param mss bytes of payload that one segment may carry: 1 to 65535 */

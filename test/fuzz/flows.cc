@@ -119,8 +119,9 @@ std::unique_ptr<Engine> Script::make_engine() {
   options.udp_offload = switches_ & kOffload;
   options.policy = test_policy();
   // Small enough to be reached.
-  options.policy.ack_bytes = 4000;
-  options.policy.initial_window = 4000;
+  options.policy.least_ack_bytes = options.policy.unscaled_ack_bytes = 2000;
+  options.policy.most_ack_bytes = 8000;
+  options.policy.unscaled_window = 4000;
   options.policy.queue_bytes = 10'000;
   options.policy.all_queues_bytes = 20'000;
   options.policy.send_queue_bytes = 100'000;

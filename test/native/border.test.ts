@@ -80,12 +80,12 @@ t.test('misuse of the border throws, with a code and a sentence', (t) => {
     port: [-1, 1.5, 65_536, 70_000, Infinity].flatMap((port): [string, Call][] => [
       ['port', (e) => e.listenUdp(ADDRESS, port)],
       ['port', (e) => e.spliceUdp(1, ADDRESS, port, [])],
-      ['port', (e) => e.listen(port, NONE, NONE, NONE, ADDRESS)],
+      ['port', (e) => e.listen(port, NONE, NONE, NONE, NONE, NONE, ADDRESS)],
       ['port', (e) => e.unlisten(port, ADDRESS)],
     ]),
     'port 0': [
       ['port', (e) => e.spliceUdp(1, ADDRESS, 0, [])],
-      ['port', (e) => e.listen(0, NONE, NONE, NONE, ADDRESS)],
+      ['port', (e) => e.listen(0, NONE, NONE, NONE, NONE, NONE, ADDRESS)],
     ],
     numbers: [-1, 2 ** 32, 0.5].flatMap((number): [string, Call][] => [
       ['seq', (e) => e.sendSegment(0, TUPLE, 0n, number, 1, 2, NONE)],
@@ -109,7 +109,8 @@ t.test('misuse of the border throws, with a code and a sentence', (t) => {
       ['tuple', (e) => e.openFlow(new Uint8Array(35), FLOW)],
       ['address', (e) => e.listenUdp(new Uint8Array(4), 1000)],
       ['options', (e) => e.sendSegment(0, TUPLE, 0n, 1, 1, 2, new Uint8Array(44))],
-      ['guise4', (e) => e.listen(1, new Uint8Array(3), NONE, NONE, ADDRESS)],
+      ['unscaled6', (e) => e.listen(1, NONE, NONE, NONE, NONE, new Uint8Array(2), ADDRESS)],
+      ['guise4', (e) => e.listen(1, new Uint8Array(3), NONE, NONE, NONE, NONE, ADDRESS)],
       ['reason', (e) => e.countDrop(addon.layout.dropReasons.length)],
       ['out', (e) => e.swapEvents(0, new Uint32Array(1))],
     ],
@@ -118,7 +119,7 @@ t.test('misuse of the border throws, with a code and a sentence', (t) => {
   for (const wrong of [undefined, null, '1', {}, [], true]) {
     const calls: [name: string, call: Call][] = [
       ['worker', (e) => e.events(wrong)],
-      ['port', (e) => e.listen(wrong, NONE, NONE, NONE, ADDRESS)],
+      ['port', (e) => e.listen(wrong, NONE, NONE, NONE, NONE, NONE, ADDRESS)],
       ['address', (e) => e.listenUdp(wrong, 1)],
       ['tuple', (e) => e.openFlow(wrong, FLOW)],
       ['flow', (e) => e.sendDatagrams(wrong, [])],
@@ -179,7 +180,7 @@ t.test('before it is opened and after it is closed every call answers EBADF', (t
       ['pass', () => engine.pass([1], [])],
       ['route', () => engine.route(ADDRESS, 1)],
       ['readFlow', () => engine.readFlow(1)],
-      ['listen', () => engine.listen(1, NONE, NONE, NONE, ADDRESS)],
+      ['listen', () => engine.listen(1, NONE, NONE, NONE, NONE, NONE, ADDRESS)],
       ['unlisten', () => engine.unlisten(1, ADDRESS)],
       ['countDrop', () => engine.countDrop(1)],
       ['openFlow', () => engine.openFlow(TUPLE, FLOW)],

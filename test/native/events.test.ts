@@ -87,7 +87,10 @@ t.test('an opening says what its SYN said, as the options are read here', async 
   const [engine, wire] = start({ opening: (_, syn) => void openings.push(syn) });
   using _ = wire;
   const none = new Uint8Array(0);
-  engine.listen({ address: '::', port: 443 }, { guise4: none, guise6: none, phantun: none });
+  engine.listen(
+    { address: '::', port: 443 },
+    { guise4: none, guise6: none, phantun: none, unscaled4: none, unscaled6: none },
+  );
   const ends = { source: CLIENT4, destination: SERVER4, sourcePort: 1000, destinationPort: 443 };
   const open = async (seq: number, options: Uint8Array): Promise<PeerSyn> => {
     wire.write(build({ ...ends, seq, ack: 0, flags: 2, options }));

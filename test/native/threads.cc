@@ -25,7 +25,7 @@ const std::vector<uint8_t> kPayload(200, 0x5a);
 Policy impatient() {
   Policy policy = test_policy();
   policy.ack_interval = 1;
-  policy.ack_bytes = 400;
+  policy.least_ack_bytes = policy.most_ack_bytes = 400;
   policy.event_buffer_bytes = 16 << 10;  // full now and then
   return policy;
 }

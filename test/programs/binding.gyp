@@ -20,6 +20,11 @@
       "ldflags": ["-pthread"]
     },
     {
+      "target_name": "box",
+      "type": "executable",
+      "sources": ["../net/box/main.cc", "../../native/wire/segment.cc"]
+    },
+    {
       "target_name": "micro",
       "type": "executable",
       "sources": ["../../bench/micro/main.cc", "../../native/wire/segment.cc", "../../native/io/packet_device.cc", "../../native/io/descriptor_device.cc"]

@@ -8,5 +8,7 @@ export const FLOW: FlowOptions = {
   maxPayload: 1460,
   push: false,
   limitInitialWindow: false,
+  scaled: true,
+  acknowledges: true,
   way: 0n,
 };

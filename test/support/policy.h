@@ -5,10 +5,16 @@
 
 inline guise::Policy test_policy() {
   return {
-      .ack_bytes = 1 << 20,
+      .least_ack_bytes = 1 << 20,
+      .most_ack_bytes = 1 << 20,
+      .unscaled_ack_bytes = 8 << 10,
+      .acks_per_second = 4000,
+      .ack_pace_interval = 20,
       .ack_interval = 200,
       .challenge_interval = 100,
-      .initial_window = 48 << 10,
+      .unscaled_window = 48 << 10,
+      .unanswered_bytes = 16 << 10,
+      .unanswered_wait = 50,
       .late_window = 1 << 27,
       .fin_window = 1 << 24,
       .fin_late_window = 1 << 20,
