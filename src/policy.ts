@@ -164,7 +164,7 @@ export const CONNECTION = {
   /** Milliseconds for which an address may be gone: renewing one takes it away for a moment. */
   addressPatience: 500,
   /** Milliseconds between two rounds, each of which checks the connections that are due. */
-  roundInterval: 250,
+  roundInterval: 125,
   /** Checks within an idle time-out: a connection is closed a sixteenth late at most. */
   idleParts: 16,
   /** Default of connections at the same time, and the most: 128 bytes of counters are reserved for each. */
@@ -239,6 +239,30 @@ export const LIVENESS = {
   probeWait: 500,
   /** Milliseconds from one check of a peer to the next; of one that is idle, by this much less than `deadAfter`. */
   checkInterval: 500,
+  /**
+   * Of a peer that acknowledges. Milliseconds in which it does, with a margin for its timer (DATA_PLANE.ackInterval, from
+   * the first of the datagrams on), and the least that is waited for an answer beside that: a host may have other things
+   * to do for so long.
+   */
+  ackWait: 200,
+  leastTimeout: 100,
+  /** Milliseconds that a round trip is taken for before one was measured (RFC 6298 §2.1). */
+  firstRoundTrip: 1000,
+  /**
+   * Probes before the connection is given up, and milliseconds from one to the next: no less than the peer answers
+   * (DATA_PLANE.challengeInterval). Where 20 % are lost each way, all of them are in one of 200 000 silences, and an hour
+   * of a datagram a second has 1300 of these.
+   */
+  manyProbes: 12,
+  shortProbeWait: 125,
+  /** Probes before a SYN asks whether the server is there, and milliseconds until the next SYN. */
+  askAfter: 2,
+  askWait: 1000,
+  /** Milliseconds from one check to the next: of one that is active, and of one that is idle. */
+  acknowledgedCheckInterval: 250,
+  idleCheckInterval: 1500,
+  /** Milliseconds by which a check may be late and still count as silence of the peer. */
+  forgiven: 500,
 } as const;
 
 /** How a client gets a connection back. */

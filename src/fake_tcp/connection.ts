@@ -14,6 +14,8 @@ export type ConnectionState = 'established' | 'finWait' | 'lastAck' | 'closed';
 export interface ConnectionStep {
   /** `finAgain` has the number of the FIN before it; `probe` is an ACK that the peer has to answer. */
   readonly send?: 'ack' | 'fin' | 'finAgain' | 'reset' | 'probe';
+  /** Find out whether the server answers a SYN from another port, and call `answeredElsewhere` if it does. */
+  readonly ask?: true;
   /** Milliseconds after which to call `timeout`, instead of at the time asked for before. */
   readonly wait?: number;
   /** Once in a connection: nothing more is sent or received. `closed` is in order, the others are errors. */
@@ -121,11 +123,18 @@ export class Connection {
     switch (this.#liveness?.check(now, signs)) {
       case 'probe':
         return { send: 'probe' };
+      case 'ask':
+        return { send: 'probe', ask: true };
       case 'dead':
         return { send: 'reset', ...this.#end('ETIMEDOUT') };
       default:
         return NOTHING;
     }
+  }
+
+  /** The server has answered a SYN from another port. */
+  answeredElsewhere(): void {
+    this.#liveness?.answered();
   }
 
   #end(why: NonNullable<ConnectionStep['ended']>): ConnectionStep {

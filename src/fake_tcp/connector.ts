@@ -6,11 +6,11 @@ import { formatEndpoint, type Endpoint } from '../wire/endpoint.js';
 import { connectError, connectWarning, systemError, type ConnectTrouble } from '../errors.js';
 import { NO_WAY, type Engine } from '../native/engine.js';
 import type { IcmpError, Segment } from '../native/types.js';
-import { CONNECTION } from '../policy.js';
+import { CONNECTION, LIVENESS } from '../policy.js';
 import { ACK, RST, SYN } from '../wire/flags.js';
 import { unreachableBecause } from '../wire/icmp.js';
 import { encodeTuple, localPort, remoteEnd, tupleKey, type TupleBytes } from '../wire/tuple.js';
-import { ActiveOpen, type OpenOutcome, type OpenStep } from './active_open.js';
+import { ActiveOpen, NO_OPTIONS, type OpenOutcome, type OpenStep } from './active_open.js';
 import { ConnectEvidence, type Leaving } from './connect_evidence.js';
 import type { ConnectSettings } from './options.js';
 import { PHANTUN_ISN, type Profile } from '../wire/profile.js';
@@ -31,6 +31,13 @@ export interface ConnectorOptions {
   readonly isTaken: (key: string) => boolean;
   /** Makes the Socket, whose peer has to show signs of life. */
   readonly adopt: (init: FlowInit) => Socket;
+}
+
+/** How the last answer came. */
+interface Answer {
+  readonly way: bigint;
+  /** Milliseconds, where one SYN was enough. */
+  readonly roundTrip: number | undefined;
 }
 
 /** How an attempt ends that has neither a socket nor an error. */
@@ -66,6 +73,8 @@ export class Connector {
   readonly #opening = new Map<string, Opening>();
   /** By `formatEndpoint`. */
   readonly #known = new Map<string, Known>();
+  /** Servers that are being asked whether they are there. */
+  readonly #asking = new Map<string, Promise<boolean>>();
   #closed = false;
 
   constructor(options: ConnectorOptions) {
@@ -82,6 +91,37 @@ export class Connector {
         : await this.#attempt(remote, options.profile, options);
     if ('why' in found) throw connectError('ECONNREFUSED', remote, found.trouble);
     return found;
+  }
+
+  /** Whether a server of guise's answers a SYN from another port; who asks meanwhile hears the same. */
+  ask(remote: Endpoint, worker: number): Promise<boolean> {
+    const name = formatEndpoint(remote);
+    const asking = this.#asking.get(name) ?? this.#ask(remote, worker).finally(() => this.#asking.delete(name));
+    this.#asking.set(name, asking);
+    return asking;
+  }
+
+  /** Its SYN-ACK is answered with a RST: it has kept nothing. */
+  async #ask(remote: Endpoint, worker: number): Promise<boolean> {
+    if (this.#closed) return false;
+    let end: ReturnType<LocalEnds['open']> | undefined;
+    try {
+      end = this.#options.ends.open(remote, (local) => this.#isInUse(local, remote));
+      const tuple = encodeTuple(end.local, remote);
+      const iss = randomInt(2 ** 32);
+      const open = new ActiveOpen({ profile: 'guise', iss, mss: this.#mss(remote), limit: LIVENESS.askWait });
+      const evidence = new ConnectEvidence();
+      const { outcome, way } = await this.#drive(open, { tuple, remote, worker, signal: undefined, evidence, iss });
+      this.#opening.delete(tupleKey(tuple));
+      if (outcome?.type !== 'established') return outcome?.type === 'refused';
+      const reset = { flags: RST, seq: outcome.sendNext, ack: 0, options: NO_OPTIONS };
+      this.#options.engine.sendSegment(worker, tuple, reset, way);
+      return true;
+    } catch {
+      return false; // no port, no address, no route: nothing is known of the peer
+    } finally {
+      end?.release();
+    }
   }
 
   /** Whether a segment of no flow belongs to a connection that is being opened, which then has it. */
@@ -154,7 +194,7 @@ export class Connector {
     const warning = setTimeout(() => onUnanswered?.(connectWarning(remote, unanswered())), CONNECTION.unansweredAfter);
     let established: Socket | undefined;
     try {
-      const { outcome, way, hopLimit } = await this.#drive(open, { tuple, remote, worker, signal, evidence, iss });
+      const { outcome, way, hopLimit, roundTrip } = await this.#drive(open, { tuple, remote, worker, signal, evidence, iss });
       // The stack may have been closed between the answer and this line.
       if (!outcome || this.#isClosed()) throw systemError('ECONNABORTED', 'connect', remote);
       if (outcome.type === 'timedOut') throw connectError('ETIMEDOUT', remote, unanswered());
@@ -164,7 +204,7 @@ export class Connector {
         const leaving = this.#options.leaving(end.local, remote);
         return { why: outcome.type, trouble: evidence.refused(leaving, this.#known.get(name)?.hopLimit) };
       }
-      established = this.#establish(remote, tuple, outcome, { worker, way, release: end.release });
+      established = this.#establish(remote, tuple, outcome, { worker, way, roundTrip, release: end.release });
       this.#known.set(name, { profile, hopLimit });
       return established;
     } finally {
@@ -179,7 +219,7 @@ export class Connector {
     remote: Endpoint,
     tuple: TupleBytes,
     { sendNext, receiveNext, profile, options }: Extract<OpenOutcome, { type: 'established' }>,
-    { worker, way, release }: { worker: number; way: bigint; release: () => void },
+    { worker, way, roundTrip, release }: Answer & { worker: number; release: () => void },
   ): Socket {
     const maxPayload = this.#options.maxPayload(familyOf(remote.address), profile);
     const id = this.#options.engine.openFlow(tuple, {
@@ -206,6 +246,7 @@ export class Connector {
       maxPayload,
       early: [],
       accepted: false,
+      ...(roundTrip === undefined ? {} : { roundTrip }),
       release,
     });
   }
@@ -228,12 +269,15 @@ export class Connector {
       evidence: ConnectEvidence;
       iss: number;
     },
-  ): Promise<{ outcome: OpenOutcome | Unsent | undefined; way: bigint; hopLimit: number }> {
+  ): Promise<Answer & { outcome: OpenOutcome | Unsent | undefined; hopLimit: number }> {
     const key = tupleKey(tuple);
     return new Promise((resolve, reject) => {
       let timer: NodeJS.Timeout | undefined;
       let way = NO_WAY;
       let hopLimit = 0;
+      let syns = 0;
+      let sentAt = 0;
+      let roundTrip: number | undefined;
       const onAbort = (): void => {
         clearTimeout(timer);
         reject(signal!.reason as Error);
@@ -241,19 +285,21 @@ export class Connector {
       const end = (outcome?: OpenOutcome | Unsent): void => {
         clearTimeout(timer);
         signal?.removeEventListener('abort', onAbort);
-        resolve({ outcome, way, hopLimit });
+        resolve({ outcome, way, hopLimit, roundTrip });
       };
       const take = ({ send, wait, outcome, strange }: OpenStep): void => {
         if (send) this.#options.engine.sendSegment(worker, tuple, send);
-        if (send && send.flags & SYN) evidence.add({ type: 'syn' });
         if (strange) evidence.add({ type: 'strange', what: strange });
         if (outcome?.type === 'refused') evidence.add({ type: 'reset', hopLimit });
+        if (send && send.flags & SYN) [syns, sentAt] = [syns + 1, performance.now()];
         if (wait !== undefined) timer = setTimeout(() => take(open.timeout()), wait);
         if (outcome) end(outcome);
       };
       signal?.addEventListener('abort', onAbort, { once: true });
       const receive = (segment: Segment): void => {
         ({ way, hopLimit } = segment);
+        // Of several SYNs nobody knows which was answered (RFC 6298 §3).
+        if (syns === 1) roundTrip = performance.now() - sentAt;
         take(open.segment(segment));
       };
       const unsent = (errno: number): void => {

@@ -90,6 +90,8 @@ export interface FlowHost {
   routeMtu(remote: Endpoint): number | undefined;
   /** Applications that are not gone, and the flow that carries each. */
   readonly applications: Map<UdpApplication, Flow | undefined>;
+  /** Finds out whether the peer answers a SYN from another port. */
+  ask(flow: Flow): Promise<boolean>;
   /** Called once when the data plane's flow has been forgotten. */
   forget(flow: Flow): void;
 }
@@ -106,6 +108,8 @@ export interface FlowInit {
   /** Its MSS: bytes of payload that the peer takes in one segment, undefined where it did not say. */
   readonly peerMss: number | undefined;
   readonly maxPayload: number;
+  /** Milliseconds from our SYN to its answer, where that is known. */
+  readonly roundTrip?: number;
   /** Datagrams that came before the flow was in the table. */
   readonly early: readonly Uint8Array[];
   /** The peer has opened it. */
@@ -121,10 +125,10 @@ export class Flow {
   readonly scaled: boolean;
   readonly maxPayload: number;
   readonly accepted: boolean;
+  readonly worker: number;
 
   readonly #host: FlowHost;
   readonly #release: () => void;
-  readonly #worker: number;
   readonly #connection: Connection;
   #emitter!: EventEmitter<SocketEvents>;
   // Most flows are spliced and never need the two: they come when they are wanted.
@@ -156,7 +160,7 @@ export class Flow {
     const { id, worker, key, profile, scaled, maxPayload, early, accepted, release } = init;
     this.#host = host;
     this.#release = release;
-    this.#worker = worker;
+    this.worker = worker;
     this.id = id;
     this.key = key;
     this.accepted = accepted;
@@ -220,11 +224,11 @@ export class Flow {
     this.#requireEstablished();
     if (this.#spliced) throw systemError('EISCONN', 'splice', application.remote);
     if (!applications.has(application)) throw systemError('ENOENT', 'splice', application.remote);
-    if (application.worker !== this.#worker)
+    if (application.worker !== this.worker)
       refuse(
         'application.worker',
         application.worker,
-        `an application of worker ${this.#worker}, which has the connection; \`connect\` takes \`worker\``,
+        `an application of worker ${this.worker}, which has the connection; \`connect\` takes \`worker\``,
       );
     this.#sendUnsent();
     const result = engine.spliceApplication(this.id, application.id, this.#waiting);
@@ -412,7 +416,7 @@ export class Flow {
   }
 
   /** Does what the connection wants. `receiveNext` is behind the peer's FIN, which takes a number. */
-  #apply({ send, wait, ended, forget }: ConnectionStep, receiveNext?: number): void {
+  #apply({ send, ask, wait, ended, forget }: ConnectionStep, receiveNext?: number): void {
     // After an error the application stays, for another connection; else it goes with this one.
     if (ended !== undefined && ended !== 'closed') this.unsplice();
     if (this.#application && (send === 'fin' || send === 'reset' || forget)) {
@@ -420,10 +424,15 @@ export class Flow {
       this.#application = undefined;
     }
     if (send) this.#sendControl(send, receiveNext);
+    if (ask) void this.#ask();
     if (wait !== undefined) this.#wait(wait);
     if (ended) this.#end(ended);
     if (forget) this.#forget();
     if (this.#ended && (forget || !this.#isHeld)) this.#emitEnd();
+  }
+
+  async #ask(): Promise<void> {
+    if (await this.#host.ask(this)) this.#connection.answeredElsewhere();
   }
 
   #end(why: NonNullable<ConnectionStep['ended']>): void {
@@ -502,7 +511,7 @@ export class Flow {
   #sendAgain(flags: number, seq: number): void {
     const { engine } = this.#host;
     const ack = engine.flowNumbers(this.id).receiveNext;
-    engine.sendSegment(this.#worker, tupleOf(this.key), { flags, seq: seq >>> 0, ack, options: NO_OPTIONS });
+    engine.sendSegment(this.worker, tupleOf(this.key), { flags, seq: seq >>> 0, ack, options: NO_OPTIONS });
   }
 
   #wait(milliseconds: number): void {

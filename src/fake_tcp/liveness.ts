@@ -3,15 +3,26 @@
  *
  * A fake TCP connection whose path or peer is gone looks like one that is idle: nothing is retransmitted, nothing fails.
  * So a side that sends and hears nothing probes, and after some unanswered probes takes the peer for dead.
+ *
+ * Of guise's peers more is known: they acknowledge soon, so that silence is suspicious after a round trip. Then many
+ * probes are sent, which some answer survives whatever the path loses, and a SYN from another port asks whether the
+ * server is there at all. Only where it answers that and no probe the connection is dead before the time that is allowed:
+ * a peer that is suspended or overloaded, or a path that is down or slow, does neither.
  */
 
 import { LIVENESS } from '../policy.js';
+import { RoundTrip } from './round_trip.js';
 
 export interface LivenessOptions {
   /** Milliseconds without a segment from the peer until it is probed although nothing is sent; Infinity for never. */
   readonly keepalive: number;
   /** Milliseconds without a segment from the peer, while datagrams were sent, until it is probed. */
   readonly deadAfter: number;
+  /**
+   * The peer acknowledges what it gets, as guise does: milliseconds from its SYN to the answer, undefined where it is not
+   * known.
+   */
+  readonly acknowledges?: { readonly roundTrip: number | undefined };
 }
 
 /** What a flow's counters say. */
@@ -24,19 +35,26 @@ export interface Signs {
   readonly acknowledged: boolean;
 }
 
-export type Finding = 'fine' | 'probe' | 'dead';
+/** `ask`: probe, and ask by a SYN from another port whether the server is there; `answered` is to be called when it is. */
+export type Finding = 'fine' | 'probe' | 'ask' | 'dead';
 
 export class Liveness {
   readonly #options: LivenessOptions;
+  readonly #roundTrip: RoundTrip | undefined;
   #checkedAt: number;
   #heardAt: number;
   #received: number;
   #sent: number;
   #sentWhenHeard: number;
   #probes = 0;
+  #firstProbeAt = 0;
+  #probedAt = 0;
+  #askedAt = -Infinity;
+  #answered = false;
 
   constructor(options: LivenessOptions, now: number, { received, sent }: Signs) {
     this.#options = options;
+    this.#roundTrip = options.acknowledges && new RoundTrip(options.acknowledges.roundTrip);
     this.#checkedAt = now;
     this.#heardAt = now;
     this.#received = received;
@@ -46,35 +64,90 @@ export class Liveness {
 
   /**
    * When the next check is due. What is sent to a peer that has been idle for longer than `deadAfter` makes the next check
-   * probe it, so that checks which are almost as far apart as `deadAfter` are enough.
+   * probe it, so that checks which are almost as far apart as `deadAfter` are enough; where silence is noticed sooner
+   * they are `idleCheckInterval` apart.
    */
   get nextCheck(): number {
     const { keepalive, deadAfter } = this.#options;
-    if (this.#probes > 0) return this.#checkedAt + LIVENESS.probeWait;
-    const soon = this.#checkedAt + LIVENESS.checkInterval;
-    if (this.#sent !== this.#sentWhenHeard) return Math.min(soon, this.#heardAt + deadAfter);
+    if (this.#probes > 0) return this.#checkedAt + this.#probeWait;
+    const soon = this.#checkedAt + (this.#roundTrip ? LIVENESS.acknowledgedCheckInterval : LIVENESS.checkInterval);
+    if (this.#sent !== this.#sentWhenHeard) return Math.min(soon, this.#heardAt + this.#patience);
     if (this.#checkedAt - this.#heardAt < deadAfter) return soon;
-    return Math.max(soon, Math.min(this.#checkedAt + deadAfter - LIVENESS.checkInterval, this.#heardAt + keepalive));
+    const apart = this.#roundTrip ? LIVENESS.idleCheckInterval : deadAfter - LIVENESS.checkInterval;
+    return Math.max(soon, Math.min(this.#checkedAt + apart, this.#heardAt + keepalive));
+  }
+
+  /** The server has answered a SYN from another port: it is there, and so is the path. */
+  answered(): void {
+    this.#answered = this.#probes > 0;
   }
 
   /** What to do now; `probe` counts as done. */
   check(now: number, { received, sent, acknowledged }: Signs): Finding {
+    if (this.#roundTrip) this.#forgive(now - this.nextCheck);
     const [checkedBefore, sentBefore] = [this.#checkedAt, this.#sent];
     [this.#checkedAt, this.#sent] = [now, sent];
     if (received !== this.#received) {
       this.#received = received;
+      // Of several probes nobody knows which was answered (RFC 6298 §3).
+      if (this.#probes === 1) this.#roundTrip?.add(now - this.#probedAt);
       // Some time since the last check.
       this.#heardAt = (checkedBefore + now) / 2;
       // What was sent since the last check may have left after the peer was heard, unless it says otherwise.
       this.#sentWhenHeard = acknowledged ? sent : sentBefore;
       this.#probes = 0;
+      this.#answered = false;
       return 'fine';
     }
-    const { keepalive, deadAfter } = this.#options;
-    const patience = sent === this.#sentWhenHeard ? keepalive : Math.min(deadAfter, keepalive);
-    if (this.#probes === 0 && now - this.#heardAt < patience) return 'fine';
-    if (this.#probes === LIVENESS.probes) return 'dead';
+    if (this.#probes === 0 && now - this.#heardAt < this.#patience) return 'fine';
+    return this.#isDead(now) ? 'dead' : this.#probe(now);
+  }
+
+  /** Milliseconds of silence until the first probe. */
+  get #patience(): number {
+    const { keepalive } = this.#options;
+    if (this.#sent === this.#sentWhenHeard) return keepalive;
+    return Math.min(keepalive, this.#late);
+  }
+
+  /** Milliseconds after which an acknowledgement is late. */
+  get #late(): number {
+    const { deadAfter } = this.#options;
+    if (!this.#roundTrip || deadAfter === Infinity) return deadAfter;
+    return Math.min(deadAfter, LIVENESS.ackWait + this.#roundTrip.timeout);
+  }
+
+  /** Milliseconds from one probe to the next. */
+  get #probeWait(): number {
+    if (!this.#roundTrip || this.#probes > LIVENESS.manyProbes) return LIVENESS.probeWait;
+    return this.#probes < LIVENESS.manyProbes ? LIVENESS.shortProbeWait : this.#roundTrip.timeout;
+  }
+
+  /** What this side did not look at, because it was suspended itself or had too much to do, is no silence of the peer. */
+  #forgive(late: number): void {
+    if (late < LIVENESS.forgiven) return;
+    this.#heardAt += late;
+    this.#firstProbeAt += late;
+    this.#probedAt += late;
+  }
+
+  #isDead(now: number): boolean {
+    if (!this.#roundTrip) return this.#probes === LIVENESS.probes;
+    if (this.#probes === 0) return false;
+    const { deadAfter } = this.#options;
+    const left = deadAfter === Infinity ? LIVENESS.deadAfter : deadAfter - this.#late;
+    if (now - this.#firstProbeAt >= left + LIVENESS.probes * LIVENESS.probeWait) return true;
+    return this.#answered && this.#probes >= LIVENESS.manyProbes && now - this.#probedAt >= this.#roundTrip.timeout;
+  }
+
+  #probe(now: number): 'probe' | 'ask' {
+    if (this.#probes === 0) this.#firstProbeAt = now;
+    // Those that follow do not make an answer later: the last of the many is waited for.
+    if (this.#probes < LIVENESS.manyProbes) this.#probedAt = now;
     this.#probes++;
-    return 'probe';
+    const asks = this.#roundTrip && this.#probes > LIVENESS.askAfter && !this.#answered;
+    if (!asks || now - this.#askedAt < LIVENESS.askWait) return 'probe';
+    this.#askedAt = now;
+    return 'ask';
   }
 }

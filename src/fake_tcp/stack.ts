@@ -145,6 +145,7 @@ export class Stack extends EventEmitter<StackEvents> {
       mtu: settings.mtu,
       routeMtu: (remote) => ends.routeMtu(remote),
       applications: this.#applications,
+      ask: ({ remote, worker }) => this.#connector.ask(remote, worker),
       forget: (flow) => this.#forget(flow),
     };
   }
@@ -354,7 +355,7 @@ export class Stack extends EventEmitter<StackEvents> {
 
   #adopt(init: FlowInit): Socket {
     const flow = new Flow(this.#host, init);
-    if (!init.accepted) this.#startLiveness(flow);
+    if (!init.accepted) this.#startLiveness(flow, init.roundTrip);
     const socket = createSocket(flow);
     this.#sockets.set(init.key, socket);
     this.#flows[init.id] = flow;
@@ -364,10 +365,17 @@ export class Stack extends EventEmitter<StackEvents> {
   }
 
   /** Who opens a connection probes; who accepts it is probed. */
-  #startLiveness(flow: Flow): void {
+  #startLiveness(flow: Flow, roundTrip: number | undefined): void {
     const { keepalive, deadAfter } = this.#settings;
     const early = 1 - LIVENESS.keepaliveJitter * Math.random();
-    flow.startLiveness({ keepalive: Math.round(keepalive * early), deadAfter }, performance.now());
+    flow.startLiveness(
+      {
+        keepalive: Math.round(keepalive * early),
+        deadAfter,
+        ...(flow.profile === 'guise' ? { acknowledges: { roundTrip } } : {}),
+      },
+      performance.now(),
+    );
   }
 
   #forget({ id, key, accepted }: Flow): void {

@@ -1,6 +1,6 @@
 import t from 'tap';
 import { Liveness, type Signs } from '../../src/fake_tcp/liveness.js';
-import { LIVENESS } from '../../src/policy.js';
+import { CONNECTION, DATA_PLANE, LIVENESS } from '../../src/policy.js';
 
 const { probes, probeWait } = LIVENESS;
 
@@ -90,4 +90,190 @@ t.test('without keepalive an idle peer is left alone', async (t) => {
   const liveness = new Liveness({ keepalive: Infinity, deadAfter: 5000 }, 0, signs(0, 0));
   t.same(next(liveness, 0, signs(0, 0)), ['fine', Infinity]);
   t.same(next(liveness, 0, signs(0, 1))[0], 'probe');
+});
+
+const acknowledges = { roundTrip: 5 };
+const FAST = { ...OPTIONS, acknowledges };
+
+/** Checks until the end, with a server that answers a SYN or does not; what was found, and when. */
+function silence(liveness: Liveness, from: number, what: Signs, answers: boolean): [number, string][] {
+  const found: [number, string][] = [];
+  for (let now = from; now < from + 60_000; now = liveness.nextCheck) {
+    const finding = liveness.check(now, what);
+    if (finding !== 'fine') found.push([now - from, finding]);
+    if (finding === 'ask' && answers) liveness.answered();
+    if (finding === 'dead') break;
+  }
+  return found;
+}
+
+t.test('a peer that acknowledges is given up after 2 s when its server answers a SYN and no probe', async (t) => {
+  const found = silence(new Liveness(FAST, 0, signs(0, 0)), 0, signs(0, 3), true);
+  t.same(found[0], [300, 'probe']);
+  t.equal(found.filter(([, finding]) => finding === 'ask').length, 1);
+  const [after, finding] = found.at(-1)!;
+  t.equal(finding, 'dead');
+  t.ok(after >= 1000 && after <= 2100, `${after} ms`);
+});
+
+t.test('where the server answers no SYN either, it is waited for as long as is allowed', async (t) => {
+  const found = silence(new Liveness(FAST, 0, signs(0, 0)), 0, signs(0, 3), false);
+  t.ok(found.filter(([, finding]) => finding === 'ask').length >= 4, 'it is asked again');
+  const [after, finding] = found.at(-1)!;
+  t.equal(finding, 'dead');
+  t.ok(after >= 6500 && after <= 7000, `${after} ms`);
+});
+
+t.test('what the user allows is the most that is waited', async (t) => {
+  const found = silence(new Liveness({ ...FAST, deadAfter: 200 }, 0, signs(0, 0)), 0, signs(0, 3), false);
+  t.ok(found.at(-1)![0] <= 200 + (probes + 1) * probeWait, `${found.at(-1)![0]} ms`);
+  t.equal(found.at(-1)![1], 'dead');
+  const never = new Liveness({ keepalive: Infinity, deadAfter: Infinity, acknowledges }, 0, signs(0, 0));
+  t.same(next(never, 0, signs(0, 1)), ['fine', Infinity]);
+});
+
+t.test('a long round trip is waited for', async (t) => {
+  const far = { ...OPTIONS, acknowledges: { roundTrip: 600 } };
+  const [[first]] = silence(new Liveness(far, 0, signs(0, 0)), 0, signs(0, 3), true) as [[number, string]];
+  t.ok(first >= 800, `probed after ${first} ms`);
+});
+
+t.test('what was not looked at is no silence', async (t) => {
+  const liveness = new Liveness(FAST, 0, signs(0, 0));
+  t.equal(liveness.check(250, signs(1, 1)), 'fine');
+  t.not(liveness.check(10_000, signs(1, 2)), 'dead', 'the process was suspended');
+  const [after, finding] = silence(liveness, 10_000, signs(1, 2), true).at(-1)!;
+  t.equal(finding, 'dead');
+  t.ok(after >= 1000, `${after} ms`);
+});
+
+/** Numbers from 0 to 1, the same each time (Mulberry32). */
+function chance(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+interface Path {
+  /** Fraction that is lost, each way. */
+  readonly loss: number;
+  /** Milliseconds of a round trip. */
+  readonly roundTrip: number;
+  /** Milliseconds from one datagram to the next. */
+  readonly interval: number;
+  /** When the peer's host does nothing, milliseconds: what comes waits. */
+  readonly suspended?: readonly [from: number, to: number];
+}
+
+/** What the stack needs of `Liveness`. */
+type Rule = Pick<Liveness, 'check' | 'nextCheck' | 'answered'>;
+
+/** One-way datagrams for a while to a peer that acknowledges as guise does. When it is given up, or Infinity. */
+function givenUp(rule: Rule, path: Path, until: number, random: () => number): number {
+  const events: [at: number, what: () => void][] = [];
+  const later = (at: number, what: () => void): void => {
+    let index = events.length;
+    while (index > 0 && events[index - 1]![0] > at) index--;
+    events.splice(index, 0, [at, what]);
+  };
+  let now = 0;
+  let [received, sent, acknowledged, arrived, ackDue, challengedAt] = [0, 0, 0, 0, false, -Infinity];
+  const pass = (what: () => void): void => {
+    if (random() < path.loss) return;
+    const at = now + path.roundTrip / 2;
+    const [from, to] = path.suspended ?? [0, 0];
+    later(at >= from && at < to ? to : at, what);
+  };
+  const acknowledge = (): void => {
+    const has = arrived;
+    pass(() => {
+      received++;
+      acknowledged = has;
+    });
+  };
+  const onDatagram = (number: number): void => {
+    arrived = Math.max(arrived, number);
+    if (ackDue) return;
+    ackDue = true;
+    later(now + DATA_PLANE.ackInterval, () => {
+      ackDue = false;
+      acknowledge();
+    });
+  };
+  const onProbe = (): void => {
+    if (now - challengedAt < DATA_PLANE.challengeInterval) return;
+    challengedAt = now;
+    acknowledge();
+  };
+  const send = (): void => {
+    const number = ++sent;
+    pass(() => onDatagram(number));
+    later(now + path.interval, send);
+  };
+  let dead = Infinity;
+  const look = (): void => {
+    const finding = rule.check(now, { received, sent, acknowledged: acknowledged === sent });
+    if (finding === 'dead') dead = now;
+    if (finding === 'probe' || finding === 'ask') pass(onProbe);
+    if (finding === 'ask') pass(() => pass(() => rule.answered()));
+    later(Math.ceil(Math.max(rule.nextCheck, now + 1) / CONNECTION.roundInterval) * CONNECTION.roundInterval, look);
+  };
+  later(0, send);
+  later(0, look);
+  while (now < until && dead === Infinity) {
+    const [at, what] = events.shift()!;
+    now = at;
+    what();
+  }
+  return dead;
+}
+
+const HOUR = 3_600_000;
+const nobody = signs(0, 0);
+
+t.test('an hour of 20 % loss is no silence, however often and far is sent', async (t) => {
+  for (const roundTrip of [5, 100, 600]) {
+    for (const interval of [20, 300, 1000, 7000, 60_000]) {
+      const rule = new Liveness({ ...OPTIONS, acknowledges: { roundTrip } }, 0, nobody);
+      const path = { loss: 0.2, roundTrip, interval };
+      t.equal(
+        givenUp(rule, path, HOUR, chance(interval + roundTrip)),
+        Infinity,
+        `${roundTrip} ms, each ${interval} ms`,
+      );
+    }
+  }
+});
+
+t.test('the hour tells a rule that believes three probes, or one round trip', async (t) => {
+  const naive = (probesOfRule: number): Rule => {
+    const rule = new Liveness({ ...OPTIONS, acknowledges: { roundTrip: 5 } }, 0, nobody);
+    let unanswered = 0;
+    return {
+      get nextCheck() {
+        return rule.nextCheck;
+      },
+      answered: () => rule.answered(),
+      check: (now, what) => {
+        const finding = rule.check(now, what);
+        unanswered = finding === 'fine' ? 0 : unanswered + 1;
+        return unanswered > probesOfRule ? 'dead' : finding;
+      },
+    };
+  };
+  for (const count of [1, 3]) {
+    t.not(givenUp(naive(count), { loss: 0.2, roundTrip: 5, interval: 1000 }, HOUR, chance(1)), Infinity, `${count}`);
+  }
+});
+
+t.test('a peer whose host is suspended for 5 s is not given up, over any round trip', async (t) => {
+  for (const roundTrip of [5, 600]) {
+    const rule = new Liveness({ ...OPTIONS, acknowledges: { roundTrip } }, 0, nobody);
+    const path = { loss: 0, roundTrip, interval: 50, suspended: [20_000, 25_000] as const };
+    t.equal(givenUp(rule, path, 120_000, chance(1)), Infinity, `${roundTrip} ms`);
+  }
 });

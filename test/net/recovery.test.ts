@@ -35,6 +35,39 @@ t.test(
   },
 );
 
+t.test(
+  'a server that is there and acknowledges nothing has lost the connection, long before the time that is allowed',
+  { skip, timeout: 60_000 },
+  async (t) => {
+    await using rig = await Rig.create({ strict: true });
+    await rig.server.guise('server', SERVER);
+    const client = await rig.client.guise('client', [...CLIENT, '--dead-after', '60']);
+    await startService(rig);
+    const application = startApplication(rig);
+    await answers(application, 5);
+    await blackHole(rig, client);
+    await client.waitFor(/connected from port/, 1);
+    await answers(application, 5);
+    t.match(client.output, /read ETIMEDOUT .*Connecting again/);
+  },
+);
+
+t.test('a server that is suspended keeps its connection', { skip, timeout: 60_000 }, async (t) => {
+  await using rig = await Rig.create({ strict: true });
+  const server = await rig.server.guise('server', SERVER);
+  const client = await rig.client.guise('client', CLIENT);
+  await startService(rig);
+  const application = startApplication(rig);
+  await answers(application, 5);
+  const capture = await rig.capture('tcp dst port 4567 and tcp[tcpflags] & tcp-syn != 0');
+  process.kill(server.pid, 'SIGSTOP');
+  // The client has found it silent, has probed it, and asks whether it is there.
+  await capture.waitFor(/Flags \[S\]/, 1);
+  process.kill(server.pid, 'SIGCONT');
+  await answers(application, 5);
+  t.notMatch(client.output, /ETIMEDOUT/);
+});
+
 t.test('a server that is killed and started again is found again', { skip, timeout: 60_000 }, async (t) => {
   await using rig = await Rig.create({ strict: true });
   const first = await rig.server.guise('server', SERVER);
