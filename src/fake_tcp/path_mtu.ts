@@ -68,7 +68,11 @@ export class PathMtu {
   /** Bytes of the largest probe that was answered, as a packet. */
   #best = 0;
   #fragmentsPass: boolean | undefined;
+  /** When they were found not to. */
+  #cutAt = 0;
   #token = 0;
+  /** The first of the phase: answers to earlier ones tell of something else. */
+  #phaseToken = 0;
   /** When the probes of the last round left, and the first of their tokens. */
   #sentAt = 0;
   #firstToken = 0;
@@ -80,7 +84,7 @@ export class PathMtu {
     this.#headers = headersOf(family);
     this.#least = Math.min(most, family === 4 ? PATH.least4 : PATH.least6);
     this.#most = most;
-    this.#route = route ?? Infinity;
+    this.#route = Math.max(this.#least, route ?? Infinity);
     this.#peer = peerMss === undefined ? Infinity : peerMss + this.#headers;
     this.#answersProbes = probes;
   }
@@ -141,13 +145,13 @@ export class PathMtu {
       return this.#rest();
     }
     if (isOld) return this.#enter('searching', now);
-    const isCut = payload > this.payload && this.fragments;
-    return this.#enter(isCut && this.#fragmentsPass === undefined ? 'cutting' : 'confirming', now);
+    const isCut = this.#family === 4 && payload > this.payload;
+    return this.#enter(isCut && this.#asksForFragments(now) ? 'cutting' : 'confirming', now);
   }
 
   /** A probe has been answered: `payload` bytes of it came in one segment. */
   answer(token: number, payload: number, now: number): PathStep {
-    if (this.#phase === 'watching' || this.#phase === 'resting') return NOTHING;
+    if (this.#phase === 'watching' || this.#phase === 'resting' || token < this.#phaseToken) return NOTHING;
     if (token >= this.#firstToken) this.#roundTrip = now - this.#sentAt;
     if (payload === SMALL) this.#smallAnswers++;
     else this.#best = Math.max(this.#best, payload + this.#headers);
@@ -169,7 +173,10 @@ export class PathMtu {
     const isKnown = this.#smallAnswers >= PATH.smallAnswers;
     if (this.#phase === 'searching') return this.#found(now);
     if (this.#phase === 'cutting') {
-      if (isKnown) this.#fragmentsPass = false;
+      if (isKnown) {
+        this.#fragmentsPass = false;
+        this.#cutAt = now;
+      }
       return this.#enter('confirming', now);
     }
     return isKnown ? this.#enter('searching', now) : this.#rest();
@@ -180,8 +187,14 @@ export class PathMtu {
     return Math.max(this.#least, Math.min(this.#most, this.#route, this.#peer));
   }
 
+  /** Whether it is not known if fragments arrive, or not any more. */
+  #asksForFragments(now: number): boolean {
+    return this.#fragmentsPass === undefined || (!this.#fragmentsPass && now - this.#cutAt >= PATH.learnedFor);
+  }
+
   #enter(phase: Exclude<Phase, 'watching' | 'resting'>, now: number): PathStep {
     this.#phase = phase;
+    this.#phaseToken = this.#token + 1;
     this.#tries = this.#smallAnswers = this.#best = 0;
     return this.#try(now);
   }
@@ -208,14 +221,16 @@ export class PathMtu {
     return { probes: [...probes, probe(SMALL)], wait };
   }
 
-  /** Sizes of packets to search among, the largest first. */
+  /** Sizes of packets to search among, the largest first: that of now may be one that no other path has. */
   get #candidates(): readonly number[] {
     const known = this.#known;
-    return [known, ...PATH.sizes.filter((size) => size < known && size > this.#least), this.#least];
+    const between = [...PATH.sizes, this.size].filter((size) => size < known && size > this.#least);
+    return [known, ...[...new Set(between)].sort((a, b) => b - a), this.#least];
   }
 
   #found(now: number): PathStep {
     if (this.#best >= this.#known) this.#learned = undefined;
+    else if (this.#best === this.#learned?.size) this.#learned = { ...this.#learned, at: now };
     else if (this.#best > 0 || this.#smallAnswers >= PATH.smallAnswers)
       this.#learned = { size: Math.max(this.#best, this.#least), reason: 'probe', at: now };
     // Whether they arrive may have changed with the path.
