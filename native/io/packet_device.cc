@@ -12,9 +12,11 @@ namespace guise {
 namespace {
 
 // That of a packet which may be cut (RFC 6864): all of a host's share the numbers, so that two to one peer differ.
+// Never 0: a raw socket would make up another for each fragment (raw(7)).
 uint16_t next_identification() {
   static std::atomic<uint16_t> last{static_cast<uint16_t>(coarse_milliseconds())};
-  return last.fetch_add(1, std::memory_order_relaxed);
+  const uint16_t next = last.fetch_add(1, std::memory_order_relaxed);
+  return next != 0 ? next : last.fetch_add(1, std::memory_order_relaxed);
 }
 
 // Makes the IP header of a packet that of a fragment.

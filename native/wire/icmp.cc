@@ -29,7 +29,8 @@ std::optional<IcmpError> parse_v4(std::span<const uint8_t> packet, const VirtioN
   if (packet.size() < kHeader) return std::nullopt;
   const size_t header = size_t{4} * (packet[kVersionAndLength] & 0x0f);
   const size_t total = read16(&packet[kTotalLength]);
-  if (header < kHeader || total > packet.size() || packet[kProtocol] != icmp::kProtocol4) return std::nullopt;
+  if (header < kHeader || header > total || total > packet.size() || packet[kProtocol] != icmp::kProtocol4)
+    return std::nullopt;
   if (read16(&packet[kFragment]) & kMoreOrOffset) return std::nullopt;
   ChecksumSum header_sum;
   header_sum.add(packet.data(), header);
@@ -57,7 +58,8 @@ std::optional<IcmpError> parse_v4(std::span<const uint8_t> packet, const VirtioN
 
 std::optional<IcmpError> parse_v6(std::span<const uint8_t> packet, const VirtioNetHeader* offload) {
   using namespace ipv6;
-  if (packet.size() < kHeader || packet[kNextHeader] != icmp::kProtocol6) return std::nullopt;
+  if (packet.size() < kHeader || packet[kVersion] >> 4 != 6 || packet[kNextHeader] != icmp::kProtocol6)
+    return std::nullopt;
   const size_t size = read16(&packet[kPayloadLength]);
   if (size > packet.size() - kHeader || size < icmp::kHeader + kHeader + kQuotedTcp) return std::nullopt;
   const auto message = packet.subspan(kHeader, size);

@@ -7,9 +7,11 @@
 #include <map>
 #include <memory>
 #include <random>
+#include <set>
 #include <string>
 #include <vector>
 
+#include "../support/icmp.h"
 #include "../support/policy.h"
 #include "check.h"
 #include "io/descriptor_device.h"
@@ -20,6 +22,9 @@
 #include "plane/verdict.h"
 #include "wire/bytes.h"
 #include "wire/checksum.h"
+#include "wire/icmp.h"
+#include "wire/note.h"
+#include "wire/reassembly.h"
 #include "wire/segment.h"
 #include "wire/tcp_options.h"
 
@@ -347,6 +352,335 @@ void device_tests() {
   });
 }
 
+// A device that keeps what is written, and can refuse a packet.
+class Recorder final : public PacketDevice {
+ public:
+  Recorder() : PacketDevice(false) {}
+
+  std::vector<Bytes> packets;
+  size_t room = SIZE_MAX;  // packets until the next is refused
+
+  [[nodiscard]] std::span<const int> descriptors() const override { return {}; }
+  void begin() override {}
+  [[nodiscard]] Read read(Packet&) override { return Read::kNone; }
+
+ protected:
+  [[nodiscard]] int write(const Outgoing& packet) override {
+    if (packets.size() >= room) return -ENOBUFS;
+    const VirtioNetHeader offload = packet.offload(0);
+    asks_nothing &= offload.flags == 0 && offload.gso_type == VirtioNetHeader::kGsoNone;
+    packet.complete_checksum();
+    Bytes bytes(packet.ip, packet.ip + packet.header_size);
+    for (size_t i = 1; i < packet.vector_count; ++i) {
+      const auto* data = static_cast<const uint8_t*>(packet.vectors[i].iov_base);
+      bytes.insert(bytes.end(), data, data + packet.vectors[i].iov_len);
+    }
+    packets.push_back(std::move(bytes));
+    return 0;
+  }
+  [[nodiscard]] bool cuts(Way) const override { return false; }
+  [[nodiscard]] bool is_lost(Way, int) const override { return false; }
+
+ public:
+  bool asks_nothing = true;  // the kernel is to change nothing in any of them
+};
+
+void fragment_tests() {
+  const Tuple tuple{v4(10, 0, 0, 1, 443), v4(10, 0, 0, 2, 50000)};
+  const SegmentHeader header(tuple);
+  constexpr size_t kMost = kMaxPacket - 40;
+
+  test("a segment of any size, cut for any MTU, is put together to the very segment", [&] {
+    const Bytes all = random_bytes(kMost);
+    Reassembly reassembly({.bytes = 4 << 20, .fragments = 2000, .wait4 = 1000, .wait6 = 1000}, 1);
+    const auto check = [&](size_t size, size_t mtu) {
+      Recorder device;
+      const std::span<const uint8_t> payload(all.data(), size);
+      const auto seq = static_cast<uint32_t>(random_source());
+      const Written written = device.write_fragments({}, header, seq, 7, kAck | kPsh, payload, mtu);
+      CHECK(written.error == 0 && written.refused == 0 && written.writes == device.packets.size());
+      CHECK(device.asks_nothing);
+      bool whole = false, shaped = true;
+      for (const Bytes& packet : device.packets) {
+        const uint16_t place = read16(&packet[ipv4::kFragment]);
+        const bool last = &packet == &device.packets.back();
+        ChecksumSum sum;
+        sum.add(packet.data(), ipv4::kHeader);
+        // As much in each as fits: no more fragments than need be.
+        shaped &= packet.size() <= mtu && (last || packet.size() + 8 > mtu) && sum.folded() == 0xffff &&
+                  read16(&packet[ipv4::kTotalLength]) == packet.size() && !(place & ipv4::kDontFragment) &&
+                  ((place & ipv4::kMoreFragments) != 0) == !last &&
+                  read16(&packet[ipv4::kIdentification]) == read16(&device.packets[0][ipv4::kIdentification]);
+        std::span<const uint8_t> joined = packet;
+        if (device.packets.size() > 1) {
+          const auto fragment = parse_fragment(packet);
+          shaped &= fragment.has_value();
+          if (!fragment) break;
+          joined = reassembly.take(*fragment, 0);
+          shaped &= joined.empty() == !last;
+          if (joined.empty()) continue;
+        }
+        SegmentView view;
+        whole = parse_segment(joined, nullptr, view) == ParseError::kNone &&
+                view.tuple == Tuple{tuple.remote, tuple.local} && view.seq == seq && view.ack == 7 &&
+                view.flags == (kAck | kPsh) && std::ranges::equal(view.payload, payload);
+      }
+      CHECK(shaped && whole);
+      if (!shaped || !whole) std::printf("# %zu bytes, MTU %zu\n", size, mtu);
+      reassembly.release();
+    };
+    for (size_t mtu = 68; mtu <= 1500; ++mtu) {
+      check(1 + random_source() % kMost, mtu);
+      // About where one fragment more begins.
+      const size_t each = (mtu - ipv4::kHeader) & ~size_t{7};
+      for (const size_t end : {each, 2 * each, 3 * each})
+        for (const size_t size : {end - 21, end - 20, end - 19}) check(size, mtu);
+    }
+    for (const size_t size : {size_t{1}, size_t{7}, size_t{8}, kMost - 1, kMost})
+      for (const size_t mtu : {68, 576, 1280, 1499, 1500}) check(size, mtu);
+    CHECK(reassembly.bytes() == 0);
+  });
+
+  test("of segments one after the other each has an identification of its own, and none has 0", [&] {
+    Recorder device;
+    const Bytes payload(100);
+    uint16_t last = 0;
+    for (size_t i = 0; i < 70'000; ++i) {
+      device.packets.clear();
+      (void)device.write_fragments({}, header, 1, 1, kAck, payload, 68);
+      CHECK(device.packets.size() == 3);
+      const uint16_t identification = read16(&device.packets[0][ipv4::kIdentification]);
+      // A raw socket makes up another for each packet whose is 0 (raw(7)).
+      CHECK(identification != 0 && identification != last);
+      if (identification == 0) return;
+      last = identification;
+    }
+  });
+
+  test("a segment of which a fragment is refused is refused once, and the rest does not leave", [&] {
+    Recorder device;
+    device.room = 2;
+    const Written written = device.write_fragments({}, header, 1, 1, kAck, Bytes(1000), 68);
+    CHECK(written.error == -ENOBUFS && written.refused == 1 && written.writes == 3 && device.packets.size() == 2);
+  });
+}
+
+Address from_text6(const std::string& hex) { return Address::from_v6(from_hex(hex).data()); }
+
+void icmp_tests() {
+  // Of Linux 6.18: a route that prohibits, one with an MTU of 88, one that is unreachable, and a link of 1280 bytes.
+  const Bytes prohibited4 = from_hex(
+      "45c000580a6600004001eb7bc0000201c0000202030dfb2b000000004500003c1234400040062a7ec0000202cb0071079c4001bbfffffff0"
+      "010203045010ffffb55f0000000102030405060708090a0b0c0d0e0f10111213");
+  const Bytes too_big4 = from_hex(
+      "45c000800a6700004001eb52c0000201c00002020304e93700000058450000641234400040063c23c0000202c63364079c4001bb11223344"
+      "010203045010ffff736c0000000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f202122232425262728292a2b"
+      "2c2d2e2f303132333435363738393a3b");
+  const Bytes unreachable6 = from_hex(
+      "6009442f00583a4020010db800010000000000000000000120010db800010000000000000000000201003cbc000000006000000000280640"
+      "20010db800010000000000000000000220010db80003000000000000000000079c4001bbfffffff0010203045010ffff57eb000000010203"
+      "0405060708090a0b0c0d0e0f10111213");
+  Bytes too_big6 = from_hex(
+      "600ef71804d83a4020010db800010000000000000000000120010db800010000000000000000000202001d67000005006000000005280640"
+      "20010db800010000000000000000000220010db80002000000000000000000079c4001bb11223344010203045010ffff4d380000");
+  for (size_t i = 0; i < 1172; ++i) too_big6.push_back(static_cast<uint8_t>(i));
+  const std::array<Bytes, 4> all{prohibited4, too_big4, unreachable6, too_big6};
+  const auto parse = [](const Bytes& packet) {
+    const Bytes exact(packet.begin(), packet.end());  // so that ASan sees the end
+    return parse_icmp_error(exact, nullptr);
+  };
+  const auto mended = [&](Bytes packet) {
+    mend_icmp(packet);
+    return parse(packet);
+  };
+
+  test("errors that Linux writes are read, of both families", [&] {
+    const Endpoint client4 = v4(192, 0, 2, 2, 40000);
+    auto error = parse(prohibited4);
+    CHECK(error && error->kind == IcmpError::Kind::kUnreachable && error->code == 13 && error->mtu == 0);
+    CHECK(error && error->from == v4(192, 0, 2, 1, 0).address && error->seq == 0xfffffff0);
+    CHECK((error && error->tuple == Tuple{client4, v4(203, 0, 113, 7, 443)}));
+    error = parse(too_big4);
+    CHECK(error && error->kind == IcmpError::Kind::kTooBig && error->code == 4 && error->mtu == 88);
+    CHECK(error && error->from == v4(192, 0, 2, 1, 0).address && error->seq == 0x11223344);
+    CHECK((error && error->tuple == Tuple{client4, v4(198, 51, 100, 7, 443)}));
+    const Address router6 = from_text6("20010db8000100000000000000000001");
+    const Endpoint client6{from_text6("20010db8000100000000000000000002"), 40000};
+    error = parse(unreachable6);
+    CHECK(error && error->kind == IcmpError::Kind::kUnreachable && error->code == 0 && error->mtu == 0);
+    CHECK(error && error->from == router6 && error->seq == 0xfffffff0);
+    CHECK((error && error->tuple == Tuple{client6, {from_text6("20010db8000300000000000000000007"), 443}}));
+    error = parse(too_big6);
+    CHECK(error && error->kind == IcmpError::Kind::kTooBig && error->mtu == 1280);
+    CHECK(error && error->from == router6 && error->seq == 0x11223344);
+    CHECK((error && error->tuple == Tuple{client6, {from_text6("20010db8000200000000000000000007"), 443}}));
+  });
+
+  test("an error that quotes 8 bytes of TCP is read; any less, and what is cut anywhere, is not", [&] {
+    for (const Bytes& packet : all) {
+      for (size_t size = 0; size < packet.size(); ++size) {
+        CHECK(!parse(Bytes(packet.begin(), packet.begin() + static_cast<ptrdiff_t>(size))));
+      }
+      const bool four = packet[0] >> 4 == 4;
+      const size_t header = four ? 20 : 40, least = header + 8 + header + 8;
+      for (const size_t size : {least - 1, least}) {
+        Bytes shorter(packet.begin(), packet.begin() + static_cast<ptrdiff_t>(size));
+        write16(&shorter[four ? 2 : 4], static_cast<uint16_t>(four ? size : size - header));
+        CHECK(mended(shorter).has_value() == (size == least));
+      }
+    }
+  });
+
+  test("any damaged bit of an error is found that a checksum covers", [&] {
+    for (const Bytes& packet : all) {
+      for (size_t bit = 0; bit < packet.size() * 8; ++bit) {
+        // In IPv6 nothing covers traffic class, flow label and hop limit.
+        const bool covered = packet[0] >> 4 == 4 || (bit >= 32 && bit / 8 != ipv6::kHopLimit) || bit < 4;
+        Bytes bad = packet;
+        bad[bit / 8] ^= static_cast<uint8_t>(1 << (7 - bit % 8));
+        CHECK(parse(bad).has_value() == !covered);
+      }
+    }
+  });
+
+  test("a checksum that the kernel has verified is not computed again", [&] {
+    for (Bytes packet : all) {
+      packet.back() ^= 1;
+      VirtioNetHeader offload;
+      CHECK(!parse_icmp_error(packet, &offload));
+      offload.flags = VirtioNetHeader::kDataValid;
+      CHECK(parse_icmp_error(packet, &offload).has_value());
+    }
+  });
+
+  test("IP options are passed over, of the error and of what it quotes", [&] {
+    Bytes outside = too_big4;
+    outside.insert(outside.begin() + 20, {1, 1, 1, 0});
+    outside[0] = 0x46;
+    write16(&outside[2], static_cast<uint16_t>(outside.size()));
+    Bytes inside = too_big4;
+    inside.insert(inside.begin() + 48, {1, 1, 1, 0});
+    inside[28] = 0x46;
+    write16(&inside[2], static_cast<uint16_t>(inside.size()));
+    for (const Bytes& packet : {outside, inside}) {
+      const auto error = mended(packet);
+      CHECK(error && error->mtu == 88 && error->seq == 0x11223344 && error->tuple == parse(too_big4)->tuple);
+    }
+    // Options that lead behind the end of the quote, and a header without its least size.
+    for (const uint8_t first : {0x4f, 0x44}) {
+      Bytes packet = too_big4;
+      packet.resize(20 + 8 + 20 + 8);
+      write16(&packet[2], static_cast<uint16_t>(packet.size()));
+      packet[28] = first;
+      CHECK(!mended(packet));
+    }
+  });
+
+  test("what is no error about a TCP segment of ours says nothing", [&] {
+    const auto changed = [&](const Bytes& packet, size_t at, uint8_t value) {
+      Bytes other = packet;
+      other[at] = value;
+      return mended(other);
+    };
+    CHECK(!changed(too_big4, 20, 8));                    // a ping
+    CHECK(!changed(too_big4, 20, 11));                   // time exceeded
+    CHECK(!changed(too_big4, 28 + 9, 17));               // of UDP
+    CHECK(!changed(too_big4, 28 + 7, 1));                // of a later fragment
+    CHECK(changed(too_big4, 28 + 6, 0x20).has_value());  // of a first one
+    CHECK(!changed(too_big4, 28, 0x65));                 // of another family
+    CHECK(!changed(too_big4, 6, 0x20));                  // a fragment itself
+    CHECK(!changed(too_big4, 9, 17));                    // no ICMP
+    CHECK(!changed(too_big6, 40, 128));                  // a ping
+    CHECK(!changed(too_big6, 40, 3));                    // time exceeded
+    CHECK(!changed(too_big6, 48 + 6, 17));               // of UDP
+    CHECK(!changed(too_big6, 48 + 6, 44));               // of a fragment: we send none
+    CHECK(!changed(too_big6, 48, 0x45));                 // of another family
+    CHECK(!changed(too_big6, 6, 17));                    // no ICMP
+    CHECK(!changed(too_big6, 0, 0x50));                  // no IP
+    const Endpoint mapped = v4(10, 0, 0, 1, 1);
+    for (const size_t at : {48 + 8, 48 + 24}) {  // of the IPv4 flow
+      Bytes packet = too_big6;
+      std::ranges::copy(mapped.address.bytes, packet.begin() + static_cast<ptrdiff_t>(at));
+      CHECK(!mended(packet));
+    }
+    CHECK(!parse({}));
+  });
+
+  test("a router older than RFC 1191 says no MTU", [&] {
+    Bytes packet = too_big4;
+    write16(&packet[26], 0);
+    const auto error = mended(packet);
+    CHECK(error && error->kind == IcmpError::Kind::kTooBig && error->mtu == 0);
+  });
+
+  test("no bytes crash the reader of ICMP errors or lead it out of the packet", [&] {
+    size_t read = 0;
+    for (int round = 0; round < 200'000; ++round) {
+      Bytes packet = all[static_cast<size_t>(round) % all.size()];
+      packet.resize(std::min<size_t>(packet.size(), 150));
+      const bool four = packet[0] >> 4 == 4;
+      for (int i = 0; i < 3; ++i) packet[random_source() % packet.size()] = static_cast<uint8_t>(random_source());
+      packet.resize(random_source() % (packet.size() + 1));
+      if (round & 4 && packet.size() >= 20)
+        write16(&packet[four ? 2 : 4], static_cast<uint16_t>(packet.size() - (four ? 0 : 40)));
+      VirtioNetHeader offload;
+      offload.flags = VirtioNetHeader::kDataValid;
+      const Bytes exact(packet.begin(), packet.end());
+      read += parse_icmp_error(exact, &offload).has_value();
+    }
+    CHECK(read > 1000);
+  });
+}
+
+void note_tests() {
+  using enum Note::Type;
+  const auto written = [](const Note& note, uint64_t nonce) {
+    Bytes bytes(Note::kSize);
+    write_note(bytes.data(), note, nonce);
+    return bytes;
+  };
+  const auto random_word = [] { return uint64_t{random_source()} << 32 | random_source(); };
+
+  test("a note that is written is read back, whatever follows it", [&] {
+    for (int round = 0; round < 10'000; ++round) {
+      const Note note{.type = random_source() & 1 ? kProbe : kAnswer,
+                      .size = static_cast<uint16_t>(random_source()),
+                      .token = static_cast<uint32_t>(random_source())};
+      Bytes bytes = written(note, random_word());
+      bytes.resize(Note::kSize + random_source() % 1500);
+      const auto read = read_note(bytes);
+      CHECK(read && read->type == note.type && read->size == note.size && read->token == note.token);
+    }
+  });
+
+  test("any damaged bit of a note makes it none, so does a byte less", [&] {
+    const Bytes good = written({.type = kAnswer, .size = 1460, .token = 7}, random_word());
+    for (size_t bit = 0; bit < good.size() * 8; ++bit) {
+      Bytes bad = good;
+      bad[bit / 8] ^= static_cast<uint8_t>(1 << bit % 8);
+      CHECK(!read_note(bad));
+    }
+    for (size_t size = 0; size < good.size(); ++size) {
+      const Bytes exact(good.begin(), good.begin() + static_cast<ptrdiff_t>(size));
+      CHECK(!read_note(exact));
+    }
+  });
+
+  test("no random payload is a note, nor are bytes that are all the same", [&] {
+    for (int round = 0; round < 300'000; ++round) CHECK(!read_note(random_bytes(Note::kSize)));
+    for (int byte = 0; byte < 256; ++byte) CHECK(!read_note(Bytes(1460, static_cast<uint8_t>(byte))));
+  });
+
+  test("of one note written with another nonce every byte is another now and then: no box finds a pattern", [&] {
+    std::array<std::set<uint8_t>, Note::kSize> seen;
+    for (int round = 0; round < 200; ++round) {
+      const Bytes bytes = written({.type = kProbe, .token = 1}, random_word());
+      for (size_t i = 0; i < bytes.size(); ++i) seen[i].insert(bytes[i]);
+    }
+    for (const auto& values : seen) CHECK(values.size() > 80);
+  });
+}
+
 SegmentView segment_of(uint8_t flags, uint32_t seq, uint32_t ack, std::span<const uint8_t> payload = {}) {
   SegmentView segment;
   segment.flags = flags;
@@ -511,6 +845,21 @@ void option_tests() {
   });
 }
 
+void limit_mss_tests() {
+  test("an MSS that is too large is lowered, and nothing else is touched", [] {
+    const auto limited = [](Bytes options, size_t most) {
+      limit_mss(options, most);
+      return options;
+    };
+    const Bytes ours{2, 4, 5, 0xb4, 1, 1, 4, 2, 1, 3, 3, 14};
+    CHECK((limited(ours, 1240) == Bytes{2, 4, 4, 0xd8, 1, 1, 4, 2, 1, 3, 3, 14}));
+    for (const size_t most : {1460, 1461, 65535, 65536 + 1240}) CHECK(limited(ours, most) == ours);
+    CHECK((limited(ours, 1459) == Bytes{2, 4, 5, 0xb3, 1, 1, 4, 2, 1, 3, 3, 14}));
+    // phantun's have none, nor has an option that is cut short.
+    for (const Bytes& none : {Bytes{1, 3, 3, 14}, Bytes{2, 4, 5}, Bytes{2}, Bytes{}}) CHECK(limited(none, 1) == none);
+  });
+}
+
 void token_tests() {
   test("a bucket gives its tokens of a second at once, and then at that rate", [] {
     TokenBucket bucket(100);
@@ -532,11 +881,15 @@ int main() {
   verdict_tests();
   cookie_tests();
   option_tests();
+  limit_mss_tests();
   token_tests();
   checksum_tests();
   codec_tests();
   table_tests();
   run_tests();
   device_tests();
+  fragment_tests();
+  icmp_tests();
+  note_tests();
   return done();
 }
