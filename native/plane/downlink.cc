@@ -157,6 +157,18 @@ void Downlink::take_unknown(const SegmentView& segment) {
   });
 }
 
+// A note may have been merged with what came behind it.
+// NOLINTNEXTLINE(misc-no-recursion): once deeper at most, since what is one datagram is not cut again
+void Downlink::take_each(Flow& flow, const SegmentView& segment) {
+  SegmentView one = segment;
+  each_datagram(segment.payload, segment.segment_size, [&](std::span<const uint8_t> datagram) {
+    one.payload = datagram;
+    take_established(flow, one);
+    one.seq += static_cast<uint32_t>(datagram.size());
+  });
+}
+
+// NOLINTNEXTLINE(misc-no-recursion): see take_each
 void Downlink::take_established(Flow& flow, const SegmentView& segment) {
   const FlowNumbers numbers = flow.numbers();
   const Verdict verdict = judge(segment, numbers, context_.windows);
@@ -174,6 +186,7 @@ void Downlink::take_established(Flow& flow, const SegmentView& segment) {
     case Verdict::kFinished:
       return take_end(flow, segment);
     case Verdict::kLate:
+      if (segment.datagrams() > 1) return take_each(flow, segment);
       notes = take_notes(flow, segment);
       break;
     default:

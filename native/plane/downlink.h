@@ -56,6 +56,7 @@ class Downlink {
   void take_probe(Flow& flow, const Note& probe, size_t size);
   void take_known_or_not(const SegmentView& segment);
   void take_established(Flow& flow, const SegmentView& segment);
+  void take_each(Flow& flow, const SegmentView& segment);
   void take_unknown(const SegmentView& segment);
   void move_window(Flow& flow);
   void take_datagrams(Flow& flow, const SegmentView& segment);

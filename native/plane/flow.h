@@ -77,7 +77,6 @@ struct Flow : std::enable_shared_from_this<Flow> {
         counters(slab.flow(with_id)),
         path_limit{.payload = options.max_payload},
         usual_size(path_limit.usual()),
-        note_sequence(options.send_next),
         window_open(options.scaled && !options.limit_initial_window),
         acks(with_policy, options.scaled, options.receive_next),
         challenged_at(0u - with_policy.challenge_interval),
@@ -107,8 +106,8 @@ struct Flow : std::enable_shared_from_this<Flow> {
   // The owner's, by set_path_limit.
   PathLimit path_limit;
   uint32_t usual_size;  // of path_limit
-  // The owner's to change, a reader's to read: the number of the last note.
-  std::atomic<uint32_t> note_sequence;
+  // The owner's to change, a reader's to read: the number of the last note, and before the first none that there is.
+  std::atomic<uint64_t> note_sequence{UINT64_MAX};
 
   // A reader's, by exchange: the one that changes it does what follows.
   std::atomic<bool> window_open;  // the path knows the peer's first scaled window, see Uplink::release

@@ -22,14 +22,16 @@ struct EngineRig {
     Bytes payload;
   };
 
-  explicit EngineRig(uint32_t max_flows = 8, size_t workers = 1, const guise::Policy& policy = test_policy()) {
+  // `virtio_header`: the devices have a VirtioNetHeader in front of each packet.
+  explicit EngineRig(uint32_t max_flows = 8, size_t workers = 1, const guise::Policy& policy = test_policy(),
+                     bool virtio_header = false) {
     guise::Engine::Options options;
     options.max_flows = max_flows;
     options.policy = policy;
     for (size_t i = 0; i < workers; ++i) {
       int fds[2];
       REQUIRE(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) == 0);
-      options.devices.push_back(device(fds[0]));
+      options.devices.push_back(device(fds[0], virtio_header));
       wires.emplace_back(fds[1]);
     }
     options.wake = {[](void*) {}, nullptr};
@@ -37,11 +39,11 @@ struct EngineRig {
     REQUIRE(guise::Engine::create(std::move(options), engine, syscall) == 0);
   }
 
-  // A device that carries one packet a message, without offload.
-  static std::unique_ptr<guise::PacketDevice> device(int fd) {
+  // A device that carries one packet a message, and cuts none.
+  static std::unique_ptr<guise::PacketDevice> device(int fd, bool virtio_header = false) {
     const guise::Policy policy = test_policy();
     const guise::BatchLimits limits{policy.device_batch_packets, policy.device_batch_bytes};
-    return std::make_unique<guise::DescriptorDevice>(guise::UniqueFd(fd), false, false, limits);
+    return std::make_unique<guise::DescriptorDevice>(guise::UniqueFd(fd), virtio_header, false, limits);
   }
 
   // 192.168.201.2:443 and a peer's port.
@@ -75,21 +77,40 @@ struct EngineRig {
   }
 
   // Puts a segment of the peer's on the device.
-  void put(uint16_t port, uint32_t seq, const Bytes& payload, size_t worker = 0, uint8_t flags = guise::kAck) {
-    REQUIRE(try_put(port, seq, payload, worker, flags));
+  void put(uint16_t port, uint32_t seq, const Bytes& payload, size_t worker = 0, uint8_t flags = guise::kAck,
+           uint32_t ack = 1) {
+    REQUIRE(try_put(port, seq, payload, worker, flags, ack));
   }
   // False when the device has as many already as it takes.
-  [[nodiscard]] bool try_put(uint16_t port, uint32_t seq, const Bytes& payload, size_t worker, uint8_t flags) {
+  [[nodiscard]] bool try_put(uint16_t port, uint32_t seq, const Bytes& payload, size_t worker, uint8_t flags,
+                             uint32_t ack = 1) {
+    return try_put_packet(segment_of(port, seq, payload, flags, ack), worker);
+  }
+  void put_packet(const Bytes& packet, size_t worker = 0) { REQUIRE(try_put_packet(packet, worker)); }
+  [[nodiscard]] bool try_put_packet(const Bytes& packet, size_t worker) {
+    return ::send(wires[worker].get(), packet.data(), packet.size(), 0) >= 0;
+  }
+
+  // The next packet that came out of a device; empty when there is none.
+  [[nodiscard]] Bytes next_packet(size_t worker = 0) {
+    Bytes packet(sizeof(guise::VirtioNetHeader) + guise::kMaxPacket);
+    const ssize_t got = ::recv(wires[worker].get(), packet.data(), packet.size(), 0);
+    packet.resize(got > 0 ? static_cast<size_t>(got) : 0);
+    return packet;
+  }
+
+  // A segment of the peer's, whole.
+  static Bytes segment_of(uint16_t port, uint32_t seq, const Bytes& payload, uint8_t flags, uint32_t ack) {
     const guise::Tuple ours = tuple(port);
     const guise::SegmentHeader header({ours.remote, ours.local});
     Bytes packet(header.size() + payload.size());
-    header.write(packet.data(), seq, 1, flags, {}, payload.size());
+    header.write(packet.data(), seq, ack, flags, {}, payload.size());
     if (!payload.empty()) std::memcpy(packet.data() + header.size(), payload.data(), payload.size());
     guise::ChecksumSum sum;
     sum.add(packet.data() + header.ip_size(), packet.size() - header.ip_size());
     const uint16_t checksum = sum.checksum();
     std::memcpy(packet.data() + header.ip_size() + 16, &checksum, sizeof checksum);
-    return ::send(wires[worker].get(), packet.data(), packet.size(), 0) >= 0;
+    return packet;
   }
 
   // Without threads: serves all that is ready.
