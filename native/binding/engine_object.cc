@@ -16,8 +16,8 @@ using namespace arguments;
 
 constexpr size_t kMostWorkers = 64;
 constexpr uint32_t kMostFlows = 1 << 24;
-constexpr uint32_t kLargestProbe = kMaxPacket - kMaxHeaders;
 constexpr uint32_t kLeastPayload = 8;  // so that a fragment of it carries something
+constexpr uint32_t kMostPayload = kMaxPacket - ipv4::kHeader - tcp::kHeader;
 
 // An ArrayBuffer over memory that lives as long as `owner`.
 template <typename T>
@@ -378,8 +378,8 @@ Napi::Value EngineObject::SendProbe(const Napi::CallbackInfo& info) {
     probe.token = whole_number(info[1], "token", 0, kAny32);
     probe.pair = boolean(info[5], "pair");
     const uint32_t notes = probe.pair ? 2 : 1;
-    probe.size = static_cast<uint16_t>(whole_number(info[2], "size", Note::kSize, kLargestProbe / notes));
-    probe.span = static_cast<uint16_t>(whole_number(info[3], "span", notes * probe.size, kLargestProbe));
+    probe.size = static_cast<uint16_t>(whole_number(info[2], "size", Note::kSize, kMostPayload / notes));
+    probe.span = static_cast<uint16_t>(whole_number(info[3], "span", notes * probe.size, kMaxPacket));
     probe.fragment = boolean(info[4], "fragment");
     engine.send_probe(id_of(info[0], "flow"), probe);
   });

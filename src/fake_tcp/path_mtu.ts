@@ -51,6 +51,8 @@ const NOTHING: PathStep = {};
 const CUT = 100;
 /** Bytes of a probe that asks only whether probes are answered. */
 const SMALL = 24;
+/** Bytes of the largest IP packet: its length has 16 bits. */
+const LARGEST_PACKET = 65_535;
 
 export class PathMtu {
   readonly #family: 4 | 6;
@@ -208,7 +210,8 @@ export class PathMtu {
     this.#tries++;
     this.#sentAt = now;
     this.#firstToken = this.#token + 1;
-    const span = this.#most - this.#headers + CUT;
+    const largest = LARGEST_PACKET - this.#headers;
+    const span = Math.min(this.#most - this.#headers + CUT, largest);
     const probe = (size: number, fragment = false): PathProbe => ({ token: ++this.#token, size, span, fragment });
     const wait = Math.min(PATH.longestWait, Math.max(PATH.shortestWait, 2 * (this.#roundTrip ?? PATH.firstWait / 2)));
     const sized = (size: number): PathProbe => probe(size - this.#headers);
@@ -216,7 +219,7 @@ export class PathMtu {
       this.#phase === 'searching'
         ? this.#candidates.map(sized)
         : this.#phase === 'cutting'
-          ? [probe(this.payload + CUT, true)]
+          ? [probe(Math.min(this.payload + CUT, largest), true)]
           : [sized(this.size)];
     return { probes: [...probes, probe(SMALL)], wait };
   }

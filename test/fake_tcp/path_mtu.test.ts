@@ -221,6 +221,25 @@ t.test('a large datagram is confirmed with a probe of the limit and a small one,
   t.equal(path.size, 1500);
 });
 
+t.test('no probe is larger than a packet can be', async (t) => {
+  for (const family of [4, 6] as const)
+    for (let most = 65_335; most <= 65_535; most++) {
+      const headers = headersOf(family);
+      const path = new PathMtu({ ...INIT, family, most, route: most - 20 });
+      // Fragments, the limit, and all sizes.
+      let step = path.sent(65_535 - headers, 0);
+      for (let round = 1; round <= 3 + 3 + 2; round++) {
+        for (const { token, size, span } of step.probes ?? []) {
+          if (!(size >= 24 && size <= 65_535 - headers && span >= size && span <= 65_535))
+            t.fail(`${size} of ${span} bytes over IPv${family}, MTU ${most}`);
+          if (size === 24) path.answer(token, size, round);
+        }
+        step = path.timeout(round);
+      }
+      t.equal(path.reason, 'probe');
+    }
+});
+
 t.test('rounds of probes keep to the round trip, within limits', async (t) => {
   for (const [roundTrip, wait] of [
     [10, PATH.shortestWait],
