@@ -2,6 +2,7 @@
 //
 // - No datagram comes out that did not go in for that flow: each once, unchanged, in order.
 // - Every data segment out goes on where the last of its flow ended; a flow that is closed sends none.
+// - Notes take no number, and nobody gets them; ICMP errors that are told of speak of a tuple of ours.
 // - Events name the generation of an id that is of their tuple; connections open with a cookie that was sent.
 // - What was counted adds up: all that was received is delivered, held or counted as dropped; all that was sent is
 // seen.
@@ -131,6 +132,7 @@ class FlowModel {
     if (syn_ack) one.cookies.insert(one.cookie = segment.seq);
     const bool fin = segment.flags & guise::kFin;
     if (segment.payload.empty() && !fin) return;
+    if (guise::read_note(segment.payload)) return;
     // What the device refused has taken its numbers nevertheless.
     const bool gaps = dropped(guise::DropReason::kDeviceRefused) > 0;
     auto& next = one.send_next[worker];
@@ -154,6 +156,14 @@ class FlowModel {
       case kDatagram:
         REQUIRE(index && in_.take(inbound(*index), kToJavaScript, payload));
         ++delivered_;
+        break;
+      case kIcmpError:
+        REQUIRE(payload.size() == 17 && (record.flags == 1 || record.ack == 0));
+        if (record.id == 0) return;
+        break;
+      case kAnswer:
+      case kLargeSent:
+        REQUIRE(payload.empty());
         break;
       case kAttached:
       case kFlowEnd:

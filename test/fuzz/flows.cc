@@ -8,6 +8,7 @@
 
 #include <csignal>
 
+#include "../support/icmp.h"
 #include "../support/loopback.h"
 #include "../support/policy.h"
 #include "clock.h"
@@ -15,7 +16,9 @@
 #include "input.h"
 #include "io/descriptor_device.h"
 #include "large_buffers.h"
+#include "wire/bytes.h"
 #include "wire/checksum.h"
+#include "wire/reassembly.h"
 
 using namespace guise;
 
@@ -67,8 +70,14 @@ class Script {
   void send_datagrams();
   void send_segment();
   void listen();
+  void set_path_limit();
+  void send_note();
   // What comes from outside.
   void put_segment();
+  void put_note();
+  void put_icmp_error();
+  void put_from_peer(size_t worker, const Connection& one, uint32_t seq, uint32_t ack,
+                     std::span<const uint8_t> payload);
   void put_garbage();
   void put(size_t worker, VirtioNetHeader offload, std::span<const uint8_t> packet);
   void application_sends();
@@ -101,6 +110,9 @@ class Script {
   uint16_t listening_ = 0;
   size_t descriptors_ = 0;  // open when there is no flow
   uint32_t stamp_ = 0;
+  // Of what leaves, by worker.
+  static constexpr Reassembly::Limits kAll{.bytes = 16 << 20, .fragments = 8192, .wait4 = 1, .wait6 = 1};
+  std::array<Reassembly, FlowModel::kWorkers> reassembly_{Reassembly{kAll, 1}, Reassembly{kAll, 1}};
   FlowModel model_{counters_};
 };
 
@@ -160,7 +172,7 @@ void Script::run() {
 }
 
 void Script::step() {
-  switch (input_.byte() % 19) {
+  switch (input_.byte() % 23) {
     case 0:
       return open();
     case 1:
@@ -198,6 +210,14 @@ void Script::step() {
       return listen();
     case 18:
       return close_device();
+    case 19:
+      return set_path_limit();
+    case 20:
+      return send_note();
+    case 21:
+      return put_note();
+    case 22:
+      return put_icmp_error();
   }
 }
 
@@ -310,6 +330,67 @@ void Script::listen() {
     engine_->listen({{}, kPort}, {kSynAckOptions, kSynAckOptions, {}});
   else
     engine_->unlisten({{}, kPort});
+}
+
+void Script::set_path_limit() {
+  const Connection& one = connection();
+  PathLimit limit;
+  limit.payload = 8 + input_.value<uint16_t>() % 2000u;
+  const uint8_t what = input_.byte();
+  limit.fragments = what & 1 && one.tuple.remote.address.is_v4();
+  if (what & 2) limit.watched = input_.value<uint16_t>() % 2000u;
+  engine_->set_path_limit(one.id, limit);
+}
+
+void Script::send_note() {
+  const Connection& one = connection();
+  const Note note{.type = static_cast<Note::Type>(input_.byte()), .token = input_.value<uint32_t>()};
+  const size_t size = Note::kSize + input_.value<uint16_t>() % 1600u;
+  const size_t span = size + input_.byte();
+  engine_->send_note(one.id, note, size, span, one.tuple.remote.address.is_v4() && input_.flag());
+}
+
+void Script::put_note() {
+  const Connection& one = connection();
+  const size_t through = worker();
+  std::vector<uint8_t> payload(Note::kSize + input_.value<uint16_t>() % 1600u);
+  const uint8_t what = input_.byte();
+  write_note(payload.data(),
+             {.type = static_cast<Note::Type>(1 + (what & 1)),
+              .size = input_.value<uint16_t>(),
+              .token = input_.value<uint32_t>()},
+             ++stamp_);
+  // Now and then in the place of data, where it is some.
+  const uint32_t seq = what & 2 ? number(one.receive_next) : one.receive_next - static_cast<uint32_t>(payload.size());
+  const uint32_t ack = number(static_cast<uint32_t>(counters_->flow(one.id).peer_ack));
+  put_from_peer(through, one, seq, ack, payload);
+}
+
+void Script::put_icmp_error() {
+  const Connection& one = connection();
+  const size_t through = worker();
+  const bool v4 = one.tuple.remote.address.is_v4();
+  const uint8_t what = input_.byte();
+  const uint32_t seq = number(static_cast<uint32_t>(counters_->flow(one.id).peer_ack));
+  const SegmentHeader header(one.tuple);
+  std::vector<uint8_t> quoted(header.size());
+  header.write(quoted.data(), seq, 1, kAck, {}, 1000);
+  const IcmpHead head =
+      what & 1 ? IcmpHead::too_big(v4, input_.value<uint16_t>()) : IcmpHead::unreachable(v4, what >> 4);
+  put(through, {}, icmp_error(one.tuple.remote.address, one.tuple.local.address, head, quoted));
+}
+
+void Script::put_from_peer(size_t worker, const Connection& one, uint32_t seq, uint32_t ack,
+                           std::span<const uint8_t> payload) {
+  const SegmentHeader header({one.tuple.remote, one.tuple.local});
+  std::vector<uint8_t> packet(header.size());
+  header.write(packet.data(), seq, ack, kAck, {}, payload.size());
+  packet.insert(packet.end(), payload.begin(), payload.end());
+  ChecksumSum sum;
+  sum.add(packet.data() + header.ip_size(), packet.size() - header.ip_size());
+  const uint16_t checksum = sum.checksum();
+  std::memcpy(packet.data() + header.ip_size() + tcp::kChecksum, &checksum, sizeof checksum);
+  put(worker, {}, packet);
 }
 
 void Script::put_segment() {
@@ -437,9 +518,18 @@ void Script::drain_device(size_t worker) {
       std::memcpy(&offload, packet.data(), sizeof offload);
       packet = packet.subspan(sizeof offload);
     }
+    // Fragments of a segment leave one behind the other.
+    if (packet[0] >> 4 == 4 && read16(&packet[ipv4::kFragment]) & ipv4::kMoreOrOffset) {
+      const auto fragment = parse_fragment(packet);
+      REQUIRE(fragment.has_value() && offload.flags == 0);
+      packet = reassembly_[worker].take(*fragment, 0);
+      if (packet.empty()) continue;
+      offload.flags = 0;
+    }
     SegmentView segment;
     REQUIRE(parse_segment(packet, virtio_header_ ? &offload : nullptr, segment) == ParseError::kNone);
     model_.at_peer(segment, worker);
+    reassembly_[worker].release();
   }
 }
 

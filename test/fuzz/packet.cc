@@ -1,16 +1,20 @@
-// The packet parser on arbitrary bytes. What it accepts is written again, in every way that the data plane writes, and
-// has to come back the same.
+// The packet parser on arbitrary bytes, and those of ICMP errors and notes. What it accepts is written again, in every
+// way that the data plane writes, and has to come back the same.
 //
 // Input: a byte of switches; a VirtioNetHeader, if they say so; the packet.
 #include <sys/socket.h>
 
 #include <vector>
 
+#include "../support/icmp.h"
 #include "../support/require.h"
 #include "input.h"
 #include "io/descriptor_device.h"
 #include "wire/bytes.h"
 #include "wire/checksum.h"
+#include "wire/icmp.h"
+#include "wire/note.h"
+#include "wire/reassembly.h"
 
 using namespace guise;
 
@@ -70,6 +74,8 @@ void mend(std::vector<uint8_t>& packet, uint8_t switches) {
       write16(&packet[4], tcp_size);
   }
   if (!(switches & kMendChecksums)) return;
+  const bool errors = packet[v4 ? ipv4::kProtocol : ipv6::kNextHeader] == (v4 ? icmp::kProtocol4 : icmp::kProtocol6);
+  if (errors && packet[0] >> 4 == (v4 ? 4 : 6)) return mend_icmp(packet);
   ChecksumSum pseudo;
   if (v4) {
     std::memset(&packet[10], 0, 2);
@@ -144,6 +150,53 @@ void check_run(Wire& wire, const SegmentHeader& header, SegmentView view) {
   }
 }
 
+// In fragments of what a path of any size carries; put together they are the segment.
+void check_fragments(Wire& wire, const SegmentHeader& header, const SegmentView& view, size_t mtu) {
+  // More of them than the wire holds at once tell nothing new.
+  if (header.ip_size() != ipv4::kHeader || view.payload.empty() || view.payload.size() / mtu >= 50) return;
+  REQUIRE(wire.device.write_fragments({}, header, view.seq, view.ack, view.flags, view.payload, mtu).error == 0);
+  Reassembly reassembly({.bytes = 1 << 20, .fragments = 200, .wait4 = 1, .wait6 = 1}, 1);
+  std::span<const uint8_t> whole;
+  do {
+    VirtioNetHeader offload;
+    const auto packet = wire.next(offload);
+    REQUIRE(packet.size() <= mtu && offload.flags == 0 && offload.gso_type == VirtioNetHeader::kGsoNone);
+    if (!(read16(&packet[ipv4::kFragment]) & ipv4::kMoreOrOffset)) {
+      whole = packet;
+      break;
+    }
+    const auto fragment = parse_fragment(packet);
+    REQUIRE(fragment.has_value());
+    whole = reassembly.take(*fragment, 0);
+  } while (whole.empty());
+  SegmentView joined;
+  REQUIRE(parse_segment(whole, nullptr, joined) == ParseError::kNone);
+  REQUIRE(joined.tuple == view.tuple && joined.seq == view.seq && joined.ack == view.ack && joined.flags == view.flags);
+  REQUIRE(same(joined.payload, view.payload));
+}
+
+// An error says something of a segment that we could have sent.
+void check_icmp(std::span<const uint8_t> packet, const VirtioNetHeader* offload) {
+  const auto error = parse_icmp_error(packet, offload);
+  if (!error) return;
+  SegmentView view;
+  REQUIRE(parse_segment(packet, offload, view) == ParseError::kNotTcp);
+  const bool v4 = packet[0] >> 4 == 4;
+  REQUIRE(error->from.is_v4() == v4);
+  REQUIRE(error->tuple.local.address.is_v4() == v4 && error->tuple.remote.address.is_v4() == v4);
+  REQUIRE(error->kind == IcmpError::Kind::kTooBig || error->mtu == 0);
+}
+
+// What is read as a note is written the same, under its nonce.
+void check_note(std::span<const uint8_t> payload) {
+  const auto note = read_note(payload);
+  if (!note) return;
+  uint8_t again[Note::kSize];
+  write_note(again, *note, read_at<uint64_t>(&payload[8]));
+  const auto second = read_note(again);
+  REQUIRE(second && second->type == note->type && second->size == note->size && second->token == note->token);
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
@@ -156,13 +209,17 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   std::vector<uint8_t> packet(rest.begin(), rest.end());
   mend(packet, switches);
 
+  const VirtioNetHeader* with = switches & kVirtio ? &offload : nullptr;
+  check_note(packet);
+  check_icmp(packet, with);
   SegmentView view;
-  if (parse_segment(packet, switches & kVirtio ? &offload : nullptr, view) != ParseError::kNone) return 0;
+  if (parse_segment(packet, with, view) != ParseError::kNone) return 0;
   check_view(packet, view);
   const SegmentHeader header({view.tuple.remote, view.tuple.local});
   for (Wire* wire : {&plain, &offloaded}) {
     check_segment(*wire, header, view);
     if (!view.payload.empty()) check_run(*wire, header, view);
+    check_fragments(*wire, header, view, 68 + (switches >> 3) * size_t{47});
   }
   return 0;
 }
