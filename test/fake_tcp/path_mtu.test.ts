@@ -20,7 +20,7 @@ function randomOf(seed: number): () => number {
 /** The largest packet of those that are searched among that a path of `mtu` carries. */
 function found(mtu: number, { most, family }: PathMtuInit = INIT): number {
   const least = family === 4 ? PATH.least4 : PATH.least6;
-  return [most, ...PATH.sizes, least].filter((size) => size <= Math.min(mtu, most) && size >= least)[0] ?? least;
+  return [most, ...PATH.sizes, least].find((size) => size <= Math.min(mtu, most) && size >= least) ?? least;
 }
 
 interface PathInit {

@@ -12,8 +12,12 @@
 #include <map>
 #include <set>
 
+#include "../support/icmp.h"
 #include "host/local_addresses.h"
+#include "io/clock.h"
 #include "link_rig.h"
+#include "wire/icmp.h"
+#include "wire/reassembly.h"
 
 using namespace guise;
 
@@ -375,6 +379,55 @@ void filter_tests() {
     }
   });
 
+  on_hosts("ICMP errors that quote TCP are read, whichever ports, and no other ICMP is", {}, [] {
+    const Host near, far;
+    near.link(far, 1);
+    Injector injector(near, "a1");
+    for (const int family : families()) {
+      const bool four = family == AF_INET;
+      // Whose ports and addresses the error quotes is the engine's to compare.
+      Side side(far, {{kFarPort}, {}});
+      const Tuple ours = back(across(family));
+      const auto error = [&](const IcmpHead& head, const Bytes& quoted) {
+        return icmp_error(address(family, 1, 1), address(family, 1, 2), head, quoted);
+      };
+      const Bytes sent = segment(ours, 7, kAck, {1, 2, 3});
+      const IcmpHead too_big = IcmpHead::too_big(four, 1400);
+      const auto of_type = [&](uint8_t type) { return error({.type = type, .code = 0}, sent); };
+      std::vector<Attempt> attempts{
+          {"a packet that is too big", error(too_big, sent), true},
+          {"a packet that goes nowhere", error(IcmpHead::unreachable(four, 1), sent), true},
+          {"of another port", error(too_big, segment({{address(family, 1, 2), 1}, ours.remote}, 7, kAck)), true},
+          {"the least that is quoted", error(too_big, Bytes(sent.begin(), sent.begin() + (four ? 28 : 48))), true},
+          {"of UDP", error(too_big, as_udp(sent)), false},
+          {"of ICMP", error(too_big, error(too_big, sent)), false},
+          {"a ping", of_type(four ? 8 : 128), false},
+          {"the answer to one", of_type(four ? 0 : 129), false},
+          {"time exceeded", of_type(four ? 11 : 3), false},
+          {"a parameter problem", of_type(four ? 12 : 4), false},
+      };
+      if (four) {
+        attempts.push_back({"behind IP options", with_options(error(too_big, sent)), true});
+        attempts.push_back({"of UDP behind IP options", with_options(error(too_big, as_udp(sent))), false});
+        attempts.push_back({"the first fragment of one", as_fragment(error(too_big, sent), true), false});
+        attempts.push_back({"a later fragment", as_fragment(error(too_big, sent), false), false});
+      } else {
+        attempts.push_back({"a redirect", of_type(137), false});
+        attempts.push_back({"a neighbour's advertisement", of_type(136), false});
+      }
+      attempts.push_back({"the last", segment(across(family), 1, kAck), true});
+      check_passing(injector, side, attempts);
+      // It is the same where there is no room for the ports.
+      side.pass({ports_from(1, 3000), {}});
+      check_passing(injector, side, attempts);
+      for (const Attempt& attempt : attempts) {
+        if (!attempt.passes || attempt.packet == attempts.back().packet) continue;
+        injector.put(attempt.packet);
+        CHECK(parse_icmp_error(side.hear_one().packet, nullptr).has_value());
+      }
+    }
+  });
+
   on_hosts("more interests than a filter has room for pass, and with them all TCP", {}, [] {
     const Host near, far;
     near.link(far, 1);
@@ -682,6 +735,36 @@ void route_tests() {
     }
   });
 
+  on_hosts("fragments leave as they are, by a way and by a route", {}, [] {
+    const Host near, far;
+    near.link(far, 1);
+    const UniqueFd ours = hold_everywhere(near, kNearPort), theirs = hold_everywhere(far, kFarPort);
+    Side side(near, {{kNearPort}, {}}), other(far, {{kFarPort}, {}});
+    const Tuple tuple = across(AF_INET);
+    CHECK(other.send({}, back(tuple), 1).error == 0);
+    const Way learned = side.hear_one().way;
+    const Bytes payload = pattern(1460, 3);
+    Reassembly reassembly({.bytes = 1 << 20, .fragments = 64, .wait4 = 1000, .wait6 = 1000}, 1);
+    for (const Way way : {Way(), learned}) {
+      const Written written = side.device().write_fragments(way, SegmentHeader(tuple), 7, 1, kAck | kPsh, payload, 600);
+      CHECK(written.error == 0 && written.writes == 3 && !written.way_lost);
+      size_t fragments = 0;
+      Heard whole;
+      other.hear_until([&](const Heard& heard) {
+        CHECK(heard.packet.size() <= 600);
+        const auto fragment = parse_fragment(heard.packet);
+        CHECK(fragment.has_value());
+        if (!fragment) return true;
+        ++fragments;
+        const auto joined = reassembly.take(*fragment, 0);
+        if (!joined.empty()) whole = to_heard(joined, nullptr, {});
+        return fragments == 3;
+      });
+      CHECK(whole.error == ParseError::kNone && whole.tuple == tuple && whole.seq == 7 && whole.payload == payload);
+      reassembly.release();
+    }
+  });
+
   on_hosts("the source address is what the routes say at the time", {}, [] {
     const TwoWays hosts;
     Side side(hosts.near);
@@ -710,6 +793,43 @@ void route_tests() {
     Route route;
     CHECK(four.device().route_to({address(AF_INET6, 1, 2), kFarPort}, 0, route) == -EAFNOSUPPORT);
     CHECK(four.send({}, across(AF_INET6), 1).error == -EAFNOSUPPORT);
+  });
+
+  on_hosts("a route says what its packets may have: its own MTU, else its link's", {}, [] {
+    const TwoWays hosts;
+    Side side(hosts.near);
+    const auto mtu_of_route = [&](int family, uint8_t link) {
+      Route route;
+      CHECK(side.device().route_to({address(family, link, 2), kFarPort}, 0, route) == 0);
+      return route.mtu;
+    };
+    for (const int family : families()) CHECK(mtu_of_route(family, 9) == 1500);
+    hosts.near.run("ip link set a1 mtu 1400");
+    for (const int family : families()) {
+      CHECK(mtu_of_route(family, 9) == 1400 && mtu_of_route(family, 1) == 1400 && mtu_of_route(family, 2) == 1500);
+    }
+    hosts.route("del", 1);
+    hosts.near.run("ip route add 10.9.9.2/32 via 10.9.2.2 metric 1 mtu 1300");
+    if (families().size() > 1) hosts.near.run("ip -6 route add fd09:0:0:9::2/128 via fd09:0:0:2::2 metric 1 mtu 1300");
+    for (const int family : families()) CHECK(mtu_of_route(family, 9) == 1300 && mtu_of_route(family, 2) == 1500);
+    // Of the loopback, whose packets are larger than those of IPv4 can be.
+    for (const int family : families()) CHECK(mtu_of_route(family, 0) >= 65535);
+  });
+
+  on_hosts("what a way carries is what its link does, also when that changes", {}, [] {
+    const Host near, far;
+    near.link(far, 1);
+    const UniqueFd ours = hold_everywhere(near, kNearPort), theirs = hold_everywhere(far, kFarPort);
+    Side side(near, {{kNearPort}, {}}), other(far, {{kFarPort}, {}});
+    CHECK(side.device().mtu_of({}) == SIZE_MAX);
+    CHECK(other.send({}, back(across(AF_INET)), 1).error == 0);
+    const Way way = side.hear_one().way;
+    CHECK(way.known() && side.device().mtu_of(way) == 1500);
+    near.run("ip link set a1 mtu 1400");
+    // The kernel is asked once a second.
+    const uint64_t begin = coarse_milliseconds();
+    while (side.device().mtu_of(way) != 1400 && coarse_milliseconds() - begin < kPatience) ::usleep(10'000);
+    CHECK(side.device().mtu_of(way) == 1400);
   });
 
   on_hosts("an interface and a mark choose the route", {}, [] {
