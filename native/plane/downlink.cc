@@ -83,16 +83,9 @@ bool Downlink::take_icmp(const Packet& packet) {
   return true;
 }
 
-// A pair may have been merged by the kernel.
-bool Downlink::take_notes(Flow& flow, const SegmentView& segment) {
-  if (!read_note(segment.payload)) return false;
-  each_datagram(segment.payload, segment.segment_size, [&](std::span<const uint8_t> payload) {
-    const auto note = read_note(payload);
-    if (!note) return;
-    if (note->type == Note::Type::kAnswer) context_.emit_answer(flow, *note);
-    if (note->type == Note::Type::kProbe) take_probe(flow, *note, payload.size());
-  });
-  return true;
+void Downlink::take_note(Flow& flow, const Note& note, size_t size) {
+  if (note.type == Note::Type::kAnswer) context_.emit_answer(flow, note);
+  if (note.type == Note::Type::kProbe) take_probe(flow, note, size);
 }
 
 // The answer lies behind what the peer has acknowledged, as the probe does.
@@ -157,22 +150,22 @@ void Downlink::take_unknown(const SegmentView& segment) {
   });
 }
 
-// A note may have been merged with what came behind it.
-// NOLINTNEXTLINE(misc-no-recursion): once deeper at most, since what is one datagram is not cut again
-void Downlink::take_each(Flow& flow, const SegmentView& segment) {
+void Downlink::take_established(Flow& flow, const SegmentView& segment) {
+  const FlowNumbers numbers = flow.numbers();
+  const Verdict verdict = judge(segment, numbers, context_.windows);
+  if (verdict != Verdict::kLate || segment.datagrams() == 1) return take_judged(flow, segment, numbers, verdict);
+  // A note may have been merged with what came behind it.
   SegmentView one = segment;
   each_datagram(segment.payload, segment.segment_size, [&](std::span<const uint8_t> datagram) {
     one.payload = datagram;
-    take_established(flow, one);
+    const FlowNumbers now = flow.numbers();
+    take_judged(flow, one, now, judge(one, now, context_.windows));
     one.seq += static_cast<uint32_t>(datagram.size());
   });
 }
 
-// NOLINTNEXTLINE(misc-no-recursion): see take_each
-void Downlink::take_established(Flow& flow, const SegmentView& segment) {
-  const FlowNumbers numbers = flow.numbers();
-  const Verdict verdict = judge(segment, numbers, context_.windows);
-  bool notes = false;
+void Downlink::take_judged(Flow& flow, const SegmentView& segment, const FlowNumbers& numbers, Verdict verdict) {
+  std::optional<Note> note;
   switch (verdict) {
     case Verdict::kBadAck:
       return context_.counters.drop(DropReason::kBadAck, std::max<size_t>(1, segment.datagrams()));
@@ -186,8 +179,7 @@ void Downlink::take_established(Flow& flow, const SegmentView& segment) {
     case Verdict::kFinished:
       return take_end(flow, segment);
     case Verdict::kLate:
-      if (segment.datagrams() > 1) return take_each(flow, segment);
-      notes = take_notes(flow, segment);
+      note = read_note(segment.payload);
       break;
     default:
       break;
@@ -198,7 +190,7 @@ void Downlink::take_established(Flow& flow, const SegmentView& segment) {
   flow.take_ack(segment.ack);
   if (!flow.window_open.load(std::memory_order_relaxed)) move_window(flow);
   if (ahead(segment.seq, numbers.receive_next) > 0) flow.acks.gap();
-  if (notes) return;
+  if (note) return take_note(flow, *note, segment.payload.size());
   if (verdict == Verdict::kDeliver || verdict == Verdict::kLate || verdict == Verdict::kOutOfWindow)
     return take_datagrams(flow, segment);
   if (verdict != Verdict::kSkip) return;

@@ -51,12 +51,11 @@ class Downlink {
   void count_lost_fragments();
   // Takes what is no TCP. Whether it was an error about a segment of ours.
   [[nodiscard]] bool take_icmp(const Packet& packet);
-  // Takes a segment of notes. False when it is none.
-  [[nodiscard]] bool take_notes(Flow& flow, const SegmentView& segment);
+  void take_note(Flow& flow, const Note& note, size_t size);
   void take_probe(Flow& flow, const Note& probe, size_t size);
   void take_known_or_not(const SegmentView& segment);
   void take_established(Flow& flow, const SegmentView& segment);
-  void take_each(Flow& flow, const SegmentView& segment);
+  void take_judged(Flow& flow, const SegmentView& segment, const FlowNumbers& numbers, Verdict verdict);
   void take_unknown(const SegmentView& segment);
   void move_window(Flow& flow);
   void take_datagrams(Flow& flow, const SegmentView& segment);
