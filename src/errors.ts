@@ -440,6 +440,7 @@ const DROPS: Readonly<Record<string, Entry>> = {
     sentence: 'segments came that acknowledge what was never sent: injected, most likely',
     mend: WATCH_THE_PATH,
   },
+  icmpForged: { sentence: 'errors came by ICMP that quote no segment that was under way: forged, or late' },
   stranger: { sentence: 'segments belong to no connection' },
   synLimit: {
     sentence: 'connections are asked for faster than segments can be read: the port is flooded',
