@@ -404,7 +404,6 @@ const DROPS: Readonly<Record<string, Entry>> = {
     sentence: 'more applications than the tunnel takes',
     mend: 'start a second client on another port',
   },
-  icmpForged: { sentence: 'errors of routers quote segments that are not under way' },
   pathMtu: {
     sentence: 'datagrams larger than what the path carries in one packet',
     mend: 'set the MTU in WireGuard that the line about the path says',

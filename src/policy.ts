@@ -201,8 +201,8 @@ export const PATH = {
    * Rounds of probes before what is not answered counts as lost; of those that search, which are many at once; and
    * answers to small ones that it takes for that.
    */
-  tries: 3,
-  searches: 2,
+  tries: 4,
+  searches: 4,
   smallAnswers: 2,
   /** Milliseconds from one round to the next: at first, and twice the round trip within these. */
   firstWait: 500,
@@ -214,8 +214,9 @@ export const PATH = {
 
 /** Whether segments come as they left. */
 export const BOUNDARIES = {
-  /** Bytes of the small probes: what the largest header would leave of the smallest segment. */
+  /** Bytes of the small probes, and the most of the large ones. */
   small: 64,
+  large: 16_384,
   /** Times that a peer is asked; a lost answer says nothing. */
   tries: 3,
   /** Milliseconds from one to the next; as long as nothing was heard of the peer, doubled each time. */

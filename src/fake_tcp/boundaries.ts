@@ -25,7 +25,7 @@ export class Boundaries {
 
   /** @param largest bytes of the largest datagram that leaves in one packet */
   constructor(largest: number) {
-    this.#largest = Math.max(largest, BOUNDARIES.small);
+    this.#largest = Math.max(BOUNDARIES.small, Math.min(BOUNDARIES.large, largest));
   }
 
   /** Whether an answer with this token is to a probe of these. */
