@@ -323,9 +323,8 @@ void Downlink::challenge(Flow& flow) {
 }
 
 void Downlink::send_ack(Flow& flow) {
-  const uint32_t next = flow.acknowledge();
-  context_.write_segment(flow, flow.send_next(), next, kAck);
-  flow.acks.acknowledged(next, static_cast<uint32_t>(coarse_milliseconds()));
+  context_.write_segment(flow, flow.send_next(), flow.acknowledge(), kAck);
+  flow.acks.acknowledged(flow.numbers().receive_next, static_cast<uint32_t>(coarse_milliseconds()));
 }
 
 // With the end of the batch after so many bytes, see AckPace, and after Policy::ack_interval for what is left.

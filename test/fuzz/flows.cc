@@ -254,6 +254,8 @@ void Script::open() {
   options.owner = static_cast<uint16_t>((switches & 1) % workers_);
   options.push = switches & 2;
   options.limit_initial_window = switches & 4;
+  options.scaled = !(switches & 32);
+  options.acknowledges = !(switches & 64);
   const bool javascript = switches & 8;
   options.max_payload = switches & 16 ? 65'475 : 1440;
   options.send_next = number(one.cookie + 1);
@@ -327,7 +329,7 @@ void Script::send_segment() {
 
 void Script::listen() {
   if (input_.flag())
-    engine_->listen({{}, kPort}, {kSynAckOptions, kSynAckOptions, {}});
+    engine_->listen({{}, kPort}, {kSynAckOptions, kSynAckOptions, {}, kSynAckOptions, kSynAckOptions});
   else
     engine_->unlisten({{}, kPort});
 }

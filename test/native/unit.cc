@@ -16,6 +16,7 @@
 #include "check.h"
 #include "io/descriptor_device.h"
 #include "io/segment_run.h"
+#include "plane/ack_pace.h"
 #include "plane/syn_cookie.h"
 #include "plane/token_bucket.h"
 #include "plane/tuple_table.h"
@@ -814,6 +815,60 @@ void cookie_tests() {
   });
 }
 
+void pace_tests() {
+  Policy policy = test_policy();
+  policy.least_ack_bytes = 2 << 10;
+  policy.most_ack_bytes = 256 << 10;
+
+  // Bytes received before an ACK once a connection of so many bytes a second has found its pace.
+  const auto paced = [&](bool scaled, uint64_t rate) {
+    AckPace pace(policy, scaled, 0);
+    uint64_t received = 0;
+    for (uint32_t now = 1000; now < 2000; now += 10) {
+      received += rate / 100;
+      pace.acknowledged(static_cast<uint32_t>(received), now);
+    }
+    return pace.bytes();
+  };
+  test("a slow connection acknowledges every second datagram, a fast one 4000 times a second", [&] {
+    CHECK(AckPace(policy, true, 0).bytes() == 2 << 10);
+    CHECK(paced(true, 8'000'000) == 2 << 10);
+    CHECK(paced(true, 125'000'000) == 31'250);
+    CHECK(paced(true, 2'500'000'000) == 256 << 10);
+    CHECK(paced(false, 125'000'000) == 8 << 10);
+  });
+
+  test("after a gap every second datagram is acknowledged, until there was none for a while", [&] {
+    AckPace pace(policy, true, 0);
+    pace.acknowledged(25'000'000, 200);
+    CHECK(pace.bytes() == 31'250);
+    pace.gap();
+    CHECK(pace.bytes() == 2 << 10);
+    pace.acknowledged(27'500'000, 220);
+    CHECK(pace.bytes() == 2 << 10);
+    pace.acknowledged(30'000'000, 240);
+    CHECK(pace.bytes() == 31'250);
+  });
+
+  test("a bare ACK ahead says what is lost, where its numbers are near", [&] {
+    const FlowNumbers numbers{.send_next = 5000, .receive_next = 1000, .peer_ack = 4000};
+    const Windows windows{.late = 1 << 27, .fin = 1 << 24, .fin_late = 1 << 20};
+    const auto bare = [&](uint32_t seq, uint32_t ack) {
+      SegmentView segment;
+      segment.flags = kAck;
+      segment.seq = seq;
+      segment.ack = ack;
+      return judge(segment, numbers, windows);
+    };
+    CHECK(bare(1001, 4000) == Verdict::kSkip);
+    CHECK(bare(1000, 4000) == Verdict::kNothing);
+    CHECK(bare(999, 4000) == Verdict::kChallenge);
+    CHECK(bare(1000 + (1 << 24), 4000) == Verdict::kNothing);
+    CHECK(bare(1001, 4000 - (1 << 20) - 1) == Verdict::kNothing);
+    CHECK(bare(1001, 5001) == Verdict::kBadAck);
+  });
+}
+
 void option_tests() {
   const auto parse = [](std::initializer_list<uint8_t> bytes) {
     const std::vector<uint8_t> exact(bytes);  // so that a sanitizer sees what is read behind it
@@ -882,6 +937,7 @@ int main() {
   cookie_tests();
   option_tests();
   limit_mss_tests();
+  pace_tests();
   token_tests();
   checksum_tests();
   codec_tests();
