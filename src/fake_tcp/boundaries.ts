@@ -33,13 +33,17 @@ export class Boundaries {
     return token >= TOKEN_BIT;
   }
 
-  /** @param heard something has come of the peer behind the handshake: before that it would not know the connection */
-  check(now: number, heard: boolean): BoundaryStep {
+  /**
+   * @param heard something has come of the peer behind the handshake: before that it would not know the connection
+   * @param may whether probes may be sent now; asked at most once
+   */
+  check(now: number, heard: boolean, may: () => boolean): BoundaryStep {
     if (this.#kept === 3 || this.#tries === BOUNDARIES.tries) return { probes: [], next: Infinity };
     if (!heard) {
       this.#wait = Math.min(2 * this.#wait, BOUNDARIES.longestWait);
       return { probes: [], next: now + this.#wait };
     }
+    if (!may()) return { probes: [], next: now + BOUNDARIES.wait };
     this.#tries++;
     const span = 2 * this.#largest;
     const pair = (token: number, size: number): PathProbe => ({ token, size, span, pair: true });

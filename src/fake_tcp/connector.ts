@@ -194,7 +194,14 @@ export class Connector {
     const warning = setTimeout(() => onUnanswered?.(connectWarning(remote, unanswered())), CONNECTION.unansweredAfter);
     let established: Socket | undefined;
     try {
-      const { outcome, way, hopLimit, roundTrip } = await this.#drive(open, { tuple, remote, worker, signal, evidence, iss });
+      const { outcome, way, hopLimit, roundTrip } = await this.#drive(open, {
+        tuple,
+        remote,
+        worker,
+        signal,
+        evidence,
+        iss,
+      });
       // The stack may have been closed between the answer and this line.
       if (!outcome || this.#isClosed()) throw systemError('ECONNABORTED', 'connect', remote);
       if (outcome.type === 'timedOut') throw connectError('ETIMEDOUT', remote, unanswered());

@@ -324,11 +324,11 @@ export class Flow {
     this.#apply(this.#connection.recut());
   }
 
-  /** Asks the peer whether segments come as they left, where that is due. When to check next, or Infinity. */
-  checkBoundaries(now: number): number {
+  /** Asks the peer whether segments come as they left, where that is due and `may` be. When to check next, or Infinity. */
+  checkBoundaries(now: number, may: () => boolean): number {
     if (!this.#boundaries || this.#ended) return Infinity;
     const { engine } = this.#host;
-    const { probes, next } = this.#boundaries.check(now, engine.flowSigns(this.id).received > 0);
+    const { probes, next } = this.#boundaries.check(now, engine.flowSigns(this.id).received > 0, may);
     for (const probe of probes) engine.sendProbe(this.id, probe);
     if (next === Infinity) this.#boundaries = undefined;
     return next;

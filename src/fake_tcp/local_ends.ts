@@ -5,7 +5,7 @@ import { constants } from 'node:os';
 import { systemError } from '../errors.js';
 import { holdPort, type HeldPort } from '../native/device.js';
 import type { Engine } from '../native/engine.js';
-import { CONNECTION } from '../policy.js';
+import { CONNECTION, PATH } from '../policy.js';
 import { overlap } from '../wire/address.js';
 import { formatEndpoint, type Endpoint } from '../wire/endpoint.js';
 
@@ -35,12 +35,12 @@ export interface LocalEnds {
 /** Addresses that only the stack has: behind a TUN or a descriptor, all ports are its own. */
 export class OwnEnds implements LocalEnds {
   readonly #addresses: readonly string[];
-  readonly #routes: Pick<Engine, 'route'> | undefined;
+  readonly #routes: RouteMtus | undefined;
 
   /** @param routes of the host, where it forwards what comes from these addresses */
   constructor(addresses: readonly string[], routes?: Pick<Engine, 'route'>) {
     this.#addresses = addresses;
-    this.#routes = routes;
+    this.#routes = routes && new RouteMtus(routes);
   }
 
   open(remote: Endpoint, isTaken: (local: Endpoint) => boolean): LocalEnd {
@@ -64,7 +64,7 @@ export class OwnEnds implements LocalEnds {
   }
 
   routeMtu(remote: Endpoint): number | undefined {
-    return this.#routes && mtuOf(this.#routes.route(remote));
+    return this.#routes?.of(remote);
   }
 
   follow(): void {}
@@ -90,12 +90,14 @@ interface Used<T> {
  */
 export class HostEnds implements LocalEnds {
   readonly #engine: Pick<Engine, 'pass' | 'route' | 'lastSyscall'>;
+  readonly #mtus: RouteMtus;
   /** What is held for listeners, and for what was accepted there; both by `formatEndpoint`. */
   readonly #listened = new Map<string, Used<{ readonly local: Endpoint; readonly held: HeldPort }>>();
   readonly #remotes = new Map<string, Used<Endpoint>>();
 
   constructor(engine: Pick<Engine, 'pass' | 'route' | 'lastSyscall'>) {
     this.#engine = engine;
+    this.#mtus = new RouteMtus(engine);
   }
 
   open(remote: Endpoint): LocalEnd {
@@ -124,7 +126,7 @@ export class HostEnds implements LocalEnds {
   }
 
   routeMtu(remote: Endpoint): number | undefined {
-    return mtuOf(this.#engine.route(remote));
+    return this.#mtus.of(remote);
   }
 
   /** What leaves by routes, as probes do, must not be led into a tunnel that has come up over a connection. */
@@ -188,9 +190,30 @@ export class HostEnds implements LocalEnds {
   }
 }
 
-/** Of a route; undefined where there is none now. */
-function mtuOf(route: ReturnType<Engine['route']>): number | undefined {
-  return typeof route === 'number' ? undefined : route.mtu;
+/** What the host's routes carry, asked anew after a while. */
+class RouteMtus {
+  readonly #engine: Pick<Engine, 'route'>;
+  /** By remote address. */
+  readonly #known = new Map<string, number | undefined>();
+  #since = 0;
+
+  constructor(engine: Pick<Engine, 'route'>) {
+    this.#engine = engine;
+  }
+
+  /** Bytes of the largest packet; undefined where there is no route now. */
+  of(remote: Endpoint): number | undefined {
+    const now = performance.now();
+    if (now - this.#since > PATH.routeFresh) {
+      this.#known.clear();
+      this.#since = now;
+    }
+    if (!this.#known.has(remote.address)) {
+      const route = this.#engine.route(remote);
+      this.#known.set(remote.address, typeof route === 'number' ? undefined : route.mtu);
+    }
+    return this.#known.get(remote.address);
+  }
 }
 
 function end(local: Endpoint, release: () => void = () => {}): LocalEnd {

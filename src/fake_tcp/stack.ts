@@ -2,7 +2,7 @@ import { EventEmitter } from 'node:events';
 import { guiseError, systemError, type GuiseError } from '../errors.js';
 import { Engine } from '../native/engine.js';
 import type { IcmpError, Segment, UdpApplication } from '../native/types.js';
-import { CONNECTION, DATA_PLANE, LIVENESS } from '../policy.js';
+import { BOUNDARIES, CONNECTION, DATA_PLANE, LIVENESS } from '../policy.js';
 import { normalAddress, overlap } from '../wire/address.js';
 import type { Endpoint } from '../wire/endpoint.js';
 import { ACK, RST, SYN } from '../wire/flags.js';
@@ -73,6 +73,7 @@ export class Stack extends EventEmitter<StackEvents> {
   readonly #engine: Engine;
   readonly #settings: StackSettings;
   readonly #resets = new RateLimit(CONNECTION.resetsPerSecond);
+  readonly #boundaryChecks = new RateLimit(BOUNDARIES.perSecond);
   readonly #host: FlowHost;
   readonly #ends: LocalEnds;
   readonly #connector: Connector;
@@ -397,9 +398,10 @@ export class Stack extends EventEmitter<StackEvents> {
   /** Checks the flows that are due, for dead peers and for idleness: ten thousand idle ones cost next to nothing. */
   #checkDue(now: number): void {
     const { idleTimeout } = this.#settings;
+    const may = (): boolean => this.#boundaryChecks.take(now);
     for (const flow of this.#checks.take(now)) {
       if (flow.ended) continue;
-      const next = Math.min(flow.checkLiveness(now), flow.checkBoundaries(now));
+      const next = Math.min(flow.checkLiveness(now), flow.checkBoundaries(now, may));
       if (this.#flows[flow.id] !== flow) continue; // its peer is dead
       this.#checks.add(flow, Math.min(next, now + idleTimeout / CONNECTION.idleParts));
       if (flow.idleTime(now) >= idleTimeout) flow.close();

@@ -3,12 +3,13 @@ import { Boundaries } from '../../src/fake_tcp/boundaries.js';
 import { BOUNDARIES } from '../../src/policy.js';
 
 const LARGEST = 1460;
+const MAY = (): boolean => true;
 
 /** Asks as often as it wants to, with a peer that was heard; the probes of each time. */
 function askAll(boundaries: Boundaries): number {
   let asked = 0;
   for (let now = 0; now !== Infinity; asked++) {
-    const { probes, next } = boundaries.check(now, true);
+    const { probes, next } = boundaries.check(now, true, MAY);
     if (next === Infinity) break;
     t.equal(probes.length, 2);
     now = next;
@@ -17,7 +18,7 @@ function askAll(boundaries: Boundaries): number {
 }
 
 t.test('pairs of both sizes are sent, as far before what is not acknowledged as the large ones reach', async (t) => {
-  const { probes } = new Boundaries(LARGEST).check(0, true);
+  const { probes } = new Boundaries(LARGEST).check(0, true, MAY);
   t.same(
     probes.map(({ size, span, pair }) => [size, span, pair]),
     [
@@ -34,7 +35,7 @@ t.test('nothing is sent to a peer that was not heard yet, and it is looked after
   let now = 0;
   let looks = 0;
   for (; now < 3_600_000; looks++) {
-    const { probes, next } = boundaries.check(now, false);
+    const { probes, next } = boundaries.check(now, false, MAY);
     t.same(probes, []);
     now = next;
   }
@@ -44,19 +45,28 @@ t.test('nothing is sent to a peer that was not heard yet, and it is looked after
 
 t.test('what comes as it left ends the questions; lost answers do not go on for ever', async (t) => {
   const boundaries = new Boundaries(LARGEST);
-  const [large] = boundaries.check(0, true).probes;
+  const [large] = boundaries.check(0, true, MAY).probes;
   t.notOk(boundaries.answer(large!.token, LARGEST));
-  t.equal(boundaries.check(500, true).probes.length, 2, 'one of two is not enough');
+  t.equal(boundaries.check(500, true, MAY).probes.length, 2, 'one of two is not enough');
   t.notOk(boundaries.answer(large!.token + 1, LARGEST));
-  t.same(boundaries.check(1000, true), { probes: [], next: Infinity });
+  t.same(boundaries.check(1000, true, MAY), { probes: [], next: Infinity });
   t.equal(askAll(new Boundaries(LARGEST)), BOUNDARIES.tries);
 });
 
 t.test('another size, smaller or larger, is what a box has done that cuts or joins', async (t) => {
   for (const came of [LARGEST - 1, LARGEST + 1, 2 * LARGEST, 100]) {
     const boundaries = new Boundaries(LARGEST);
-    const [large, small] = boundaries.check(0, true).probes;
+    const [large, small] = boundaries.check(0, true, MAY).probes;
     t.ok(boundaries.answer(large!.token, came));
     t.ok(boundaries.answer(small!.token + 1, 2 * BOUNDARIES.small));
   }
+});
+
+t.test('what may not be asked now is asked later', async (t) => {
+  const boundaries = new Boundaries(LARGEST);
+  t.same(
+    boundaries.check(0, true, () => false),
+    { probes: [], next: BOUNDARIES.wait },
+  );
+  t.equal(askAll(boundaries), BOUNDARIES.tries);
 });
