@@ -138,7 +138,8 @@ void Downlink::take_unknown(const SegmentView& segment) {
     if (listens) return passive_open_.receive(one);
     // The kernel does not keep other programs' connections away here.
     if (one.reassembled) return context_.counters.drop(DropReason::kStranger);
-    if (!context_.emit(EventType::kSegment, 0, one.hop_limit, one)) context_.counters.drop(DropReason::kEventsFull);
+    const uint32_t detail = one.hop_limit | (one.has_foreign_window() ? kForeignWindow : 0);
+    if (!context_.emit(EventType::kSegment, 0, detail, one)) context_.counters.drop(DropReason::kEventsFull);
   };
   if (segment.payload.empty()) return take_one(segment);
   // Of a merged segment each datagram is taken by itself, so that the control plane sees plain segments.

@@ -22,6 +22,7 @@ namespace guise {
 
 enum class EventType : uint8_t {
   kSegment = 1,   // a segment of no flow, which is for JavaScript to answer: options, then payload; detail is its TTL
+                  // and kForeignWindow
   kDatagram = 2,  // payload on a flow that JavaScript reads
   kApplication = 3,  // control. A new application: id, detail is its listener's; the tuple has the UDP endpoints
   kAttached = 4,     // control. The owner of a flow has it in its table: no more segments of it come as unknown
@@ -39,7 +40,10 @@ enum class EventType : uint8_t {
   kUnsent = 15,   // a segment of no flow did not leave this host: seq is the errno
 };
 
-// EventRecord::detail of an opening: two bits, and in the upper half the MSS, 0 where the SYN had none.
+// EventRecord::detail of a segment, beside its TTL, and of an opening: its window is none that guise or phantun sends.
+inline constexpr uint32_t kForeignWindow = 1 << 8;
+
+// EventRecord::detail of an opening: three bits, and in the upper half the MSS, 0 where the SYN had none.
 inline constexpr uint32_t kOpeningPhantun = 1, kOpeningScaled = 2, kOpeningMssShift = 16;
 
 // The fixed part of a record. Little-endian, records are 8-aligned. The binding exports the layout.

@@ -17,9 +17,9 @@ SynFacts facts_of(const SegmentView& syn) {
 }
 
 // See EventRecord::detail.
-uint32_t detail_of(const SynFacts& facts) {
-  return (facts.kind == SynKind::kPhantun ? kOpeningPhantun : 0) | (facts.scaled ? kOpeningScaled : 0) |
-         uint32_t{facts.mss} << kOpeningMssShift;
+uint32_t detail_of(const SynFacts& facts, const SegmentView& segment) {
+  return (segment.has_foreign_window() ? kForeignWindow : 0) | (facts.kind == SynKind::kPhantun ? kOpeningPhantun : 0) |
+         (facts.scaled ? kOpeningScaled : 0) | uint32_t{facts.mss} << kOpeningMssShift;
 }
 
 // 0.0.0.0 stands for all of IPv4, :: for all.
@@ -52,7 +52,7 @@ void PassiveOpen::receive(const SegmentView& segment) {
   if (facts && segment.window == kUnscaledWindow) facts->scaled = false;
   // When JavaScript is too slow, the next segment brings the cookie again.
   const auto type = facts ? EventType::kOpening : EventType::kSegment;
-  if (!context_.emit(type, 0, facts ? detail_of(*facts) : 0, segment)) {
+  if (!context_.emit(type, 0, facts ? detail_of(*facts, segment) : 0, segment)) {
     context_.counters.drop(DropReason::kEventsFull);
   }
 }
@@ -88,8 +88,12 @@ void PassiveOpen::answer_syn(const SegmentView& syn, const SynAckOptions& option
   }
   const std::vector<uint8_t> none;
   const bool v4 = syn.tuple.local.address.is_v4();
-  const std::vector<uint8_t>& scaled = facts.kind == SynKind::kPhantun ? options.phantun : v4 ? options.guise4 : options.guise6;
-  const std::vector<uint8_t>& unscaled = facts.kind == SynKind::kPhantun ? none : v4 ? options.unscaled4 : options.unscaled6;
+  const std::vector<uint8_t>& scaled = facts.kind == SynKind::kPhantun ? options.phantun
+                                       : v4                            ? options.guise4
+                                                                       : options.guise6;
+  const std::vector<uint8_t>& unscaled = facts.kind == SynKind::kPhantun ? none
+                                         : v4                            ? options.unscaled4
+                                                                         : options.unscaled6;
   const std::vector<uint8_t>& chosen = facts.scaled ? scaled : unscaled;
   count(context_.counters.engine().syns_answered);
   const SegmentHeader header(syn.tuple);

@@ -110,7 +110,20 @@ export class Acceptor {
     if (id < 0) return 'flowsFull';
     const early = payload.length > 0 ? [payload.slice()] : [];
     const { release } = ends.keep(backlog.local);
-    const init = { id, worker, key, profile, scaled, peerMss: mss, maxPayload, early, accepted: true, release };
+    const { foreign } = segment;
+    const init = {
+      id,
+      worker,
+      key,
+      profile,
+      scaled,
+      foreign,
+      peerMss: mss,
+      maxPayload,
+      early,
+      accepted: true,
+      release,
+    };
     this.#accepting.set(key, { backlog, receiveNext, ...init });
     this.#flows.set(id, key);
     this.#sources.set(source, before + 1);

@@ -36,6 +36,8 @@ export interface ConnectorOptions {
 /** How the last answer came. */
 interface Answer {
   readonly way: bigint;
+  /** See `Segment.foreign`. */
+  readonly foreign: boolean;
   /** Milliseconds, where one SYN was enough. */
   readonly roundTrip: number | undefined;
 }
@@ -194,7 +196,7 @@ export class Connector {
     const warning = setTimeout(() => onUnanswered?.(connectWarning(remote, unanswered())), CONNECTION.unansweredAfter);
     let established: Socket | undefined;
     try {
-      const { outcome, way, hopLimit, roundTrip } = await this.#drive(open, {
+      const { outcome, way, foreign, hopLimit, roundTrip } = await this.#drive(open, {
         tuple,
         remote,
         worker,
@@ -211,7 +213,7 @@ export class Connector {
         const leaving = this.#options.leaving(end.local, remote);
         return { why: outcome.type, trouble: evidence.refused(leaving, this.#known.get(name)?.hopLimit) };
       }
-      established = this.#establish(remote, tuple, outcome, { worker, way, roundTrip, release: end.release });
+      established = this.#establish(remote, tuple, outcome, { worker, way, foreign, roundTrip, release: end.release });
       this.#known.set(name, { profile, hopLimit });
       return established;
     } finally {
@@ -226,7 +228,7 @@ export class Connector {
     remote: Endpoint,
     tuple: TupleBytes,
     { sendNext, receiveNext, profile, options }: Extract<OpenOutcome, { type: 'established' }>,
-    { worker, way, roundTrip, release }: Answer & { worker: number; release: () => void },
+    { worker, way, foreign, roundTrip, release }: Answer & { worker: number; release: () => void },
   ): Socket {
     const maxPayload = this.#options.maxPayload(familyOf(remote.address), profile);
     const id = this.#options.engine.openFlow(tuple, {
@@ -249,6 +251,7 @@ export class Connector {
       key: tupleKey(tuple),
       profile,
       scaled: options.scaled,
+      foreign,
       peerMss: options.mss,
       maxPayload,
       early: [],
@@ -282,6 +285,7 @@ export class Connector {
       let timer: NodeJS.Timeout | undefined;
       let way = NO_WAY;
       let hopLimit = 0;
+      let foreign = false;
       let syns = 0;
       let sentAt = 0;
       let roundTrip: number | undefined;
@@ -292,7 +296,7 @@ export class Connector {
       const end = (outcome?: OpenOutcome | Unsent): void => {
         clearTimeout(timer);
         signal?.removeEventListener('abort', onAbort);
-        resolve({ outcome, way, hopLimit, roundTrip });
+        resolve({ outcome, way, foreign, hopLimit, roundTrip });
       };
       const take = ({ send, wait, outcome, strange }: OpenStep): void => {
         if (send) this.#options.engine.sendSegment(worker, tuple, send);
@@ -304,7 +308,7 @@ export class Connector {
       };
       signal?.addEventListener('abort', onAbort, { once: true });
       const receive = (segment: Segment): void => {
-        ({ way, hopLimit } = segment);
+        ({ way, foreign, hopLimit } = segment);
         // Of several SYNs nobody knows which was answered (RFC 6298 §3).
         if (syns === 1) roundTrip = performance.now() - sentAt;
         take(open.segment(segment));

@@ -103,6 +103,8 @@ export interface FlowInit {
   /** The tuple, as `tupleKey` makes it. */
   readonly key: string;
   readonly profile: Profile;
+  /** The handshake had a window that neither guise nor phantun sends. */
+  readonly foreign: boolean;
   /** Windows are scaled: as far as is known, both SYNs had the option when they arrived. */
   readonly scaled: boolean;
   /** Its MSS: bytes of payload that the peer takes in one segment, undefined where it did not say. */
@@ -173,7 +175,7 @@ export class Flow {
     const path = this.#newPath();
     host.engine.setPathLimit(id, path);
     if (path.reason !== 'own') this.#path = path;
-    if (profile === 'guise') this.#boundaries = new Boundaries(path.payload);
+    if (profile === 'guise') this.#boundaries = new Boundaries(path.payload, init.foreign);
   }
 
   /** Whose listeners hear of it: the Socket, before anything happens. */
@@ -297,6 +299,8 @@ export class Flow {
 
   /** A RST or a FIN, which the data plane has found valid. */
   receiveSegment({ flags, seq, payload }: Segment): void {
+    // The other end has found out first, and closed.
+    if (this.#boundaries?.isProxied(this.#host.engine.flowSigns(this.id).received)) return this.recut();
     if (flags & RST) this.#apply(this.#connection.reset());
     else this.#apply(this.#connection.finished(), (seq + payload.length + 1) >>> 0);
   }
@@ -328,7 +332,8 @@ export class Flow {
   checkBoundaries(now: number, may: () => boolean): number {
     if (!this.#boundaries || this.#ended) return Infinity;
     const { engine } = this.#host;
-    const { probes, next } = this.#boundaries.check(now, engine.flowSigns(this.id).received > 0, may);
+    const { probes, next, recut } = this.#boundaries.check(now, engine.flowSigns(this.id).received, may);
+    if (recut) this.recut();
     for (const probe of probes) engine.sendProbe(this.id, probe);
     if (next === Infinity) this.#boundaries = undefined;
     return next;

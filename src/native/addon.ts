@@ -39,7 +39,7 @@ export const EVENT_TYPES = [
   'refused',
   'unsent',
 ] as const;
-export const OPENING_DETAIL = ['phantun', 'scaled', 'mssShift'] as const;
+export const OPENING_DETAIL = ['phantun', 'scaled', 'foreign', 'mssShift'] as const;
 export const ENGINE_COUNTERS = [
   'dropped',
   'deviceReads',

@@ -71,6 +71,8 @@ export interface Segment {
   readonly flags: number;
   /** What is left of the TTL of a segment of no flow that the data plane does not answer; else it says nothing. */
   readonly hopLimit: number;
+  /** Its window is none that guise or phantun sends; of no flow only. */
+  readonly foreign: boolean;
   readonly seq: number;
   readonly ack: number;
   readonly options: Uint8Array;

@@ -9,7 +9,7 @@ const MAY = (): boolean => true;
 function askAll(boundaries: Boundaries): number {
   let asked = 0;
   for (let now = 0; now !== Infinity; asked++) {
-    const { probes, next } = boundaries.check(now, true, MAY);
+    const { probes, next } = boundaries.check(now, 1, MAY);
     if (next === Infinity) break;
     t.equal(probes.length, 2);
     now = next;
@@ -18,7 +18,7 @@ function askAll(boundaries: Boundaries): number {
 }
 
 t.test('pairs of both sizes are sent, as far before what is not acknowledged as the large ones reach', async (t) => {
-  const { probes } = new Boundaries(LARGEST).check(0, true, MAY);
+  const { probes } = new Boundaries(LARGEST, false).check(0, 1, MAY);
   t.same(
     probes.map(({ size, span, pair }) => [size, span, pair]),
     [
@@ -31,11 +31,11 @@ t.test('pairs of both sizes are sent, as far before what is not acknowledged as 
 });
 
 t.test('nothing is sent to a peer that was not heard yet, and it is looked after less and less', async (t) => {
-  const boundaries = new Boundaries(LARGEST);
+  const boundaries = new Boundaries(LARGEST, false);
   let now = 0;
   let looks = 0;
   for (; now < 3_600_000; looks++) {
-    const { probes, next } = boundaries.check(now, false, MAY);
+    const { probes, next } = boundaries.check(now, 0, MAY);
     t.same(probes, []);
     now = next;
   }
@@ -44,29 +44,46 @@ t.test('nothing is sent to a peer that was not heard yet, and it is looked after
 });
 
 t.test('what comes as it left ends the questions; lost answers do not go on for ever', async (t) => {
-  const boundaries = new Boundaries(LARGEST);
-  const [large] = boundaries.check(0, true, MAY).probes;
+  const boundaries = new Boundaries(LARGEST, false);
+  const [large] = boundaries.check(0, 1, MAY).probes;
   t.notOk(boundaries.answer(large!.token, LARGEST));
-  t.equal(boundaries.check(500, true, MAY).probes.length, 2, 'one of two is not enough');
+  t.equal(boundaries.check(500, 1, MAY).probes.length, 2, 'one of two is not enough');
   t.notOk(boundaries.answer(large!.token + 1, LARGEST));
-  t.same(boundaries.check(1000, true, MAY), { probes: [], next: Infinity });
-  t.equal(askAll(new Boundaries(LARGEST)), BOUNDARIES.tries);
+  t.same(boundaries.check(1000, 1, MAY), { probes: [], next: Infinity });
+  t.equal(askAll(new Boundaries(LARGEST, false)), BOUNDARIES.tries);
 });
 
 t.test('another size, smaller or larger, is what a box has done that cuts or joins', async (t) => {
   for (const came of [LARGEST - 1, LARGEST + 1, 2 * LARGEST, 100]) {
-    const boundaries = new Boundaries(LARGEST);
-    const [large, small] = boundaries.check(0, true, MAY).probes;
+    const boundaries = new Boundaries(LARGEST, false);
+    const [large, small] = boundaries.check(0, 1, MAY).probes;
     t.ok(boundaries.answer(large!.token, came));
     t.ok(boundaries.answer(small!.token + 1, 2 * BOUNDARIES.small));
   }
 });
 
 t.test('what may not be asked now is asked later', async (t) => {
-  const boundaries = new Boundaries(LARGEST);
+  const boundaries = new Boundaries(LARGEST, false);
   t.same(
-    boundaries.check(0, true, () => false),
+    boundaries.check(0, 1, () => false),
     { probes: [], next: BOUNDARIES.wait },
   );
   t.equal(askAll(boundaries), BOUNDARIES.tries);
+});
+
+t.test('a proxy that made the handshake answers, and passes no probe on', async (t) => {
+  const ask = (foreign: boolean, received: readonly number[], answers = 0): boolean => {
+    const boundaries = new Boundaries(LARGEST, foreign);
+    let recut = false;
+    received.forEach((each, index) => {
+      const step = boundaries.check(index * BOUNDARIES.wait, each, MAY);
+      if (index === 0) for (let i = 0; i < answers; i++) boundaries.answer(step.probes[1]!.token, BOUNDARIES.small);
+      recut ||= step.recut ?? false;
+    });
+    return recut;
+  };
+  t.ok(ask(true, [1, 5, 9, 13]));
+  t.notOk(ask(false, [1, 5, 9, 13]), 'probes are lost for some other reason');
+  t.notOk(ask(true, [1, 1, 1, 1]), 'the path is down');
+  t.notOk(ask(true, [1, 5, 9, 13], 1), 'a box changes windows, and no more');
 });

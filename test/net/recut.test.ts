@@ -96,6 +96,32 @@ for (const how of ['join', 'split'] as const) {
   });
 }
 
+/** A transparent proxy: ends the connection, and opens another one to where it went. */
+const PROXY = `
+const net = require('node:net');
+net.createServer((near) => {
+  const far = net.connect(443, '10.0.2.2');
+  for (const [from, to] of [[near, far], [far, near]]) {
+    from.on('data', (data) => to.write(data)).on('close', () => to.destroy()).on('error', () => {});
+  }
+}).listen(9000, () => console.log('ready'));
+`;
+
+t.test('a TCP proxy is found out at both ends', { skip, timeout: 60_000 }, async (t) => {
+  await using rig = await Rig.create();
+  await startPeer(rig.server, '--bind 127.0.0.1:7000 --echo --from-all --idle 600');
+  await using proxy = rig.router.start(process.execPath, ['-e', PROXY]);
+  await proxy.waitFor(/^ready$/);
+  await rig.router.nft(`table ip proxy { chain nat { type nat hook prerouting priority dstnat;
+    iifname "client" tcp dport 443 redirect to :9000; }; }`);
+  const server = await rig.server.guise('server', ['--local', '443', '--remote', '127.0.0.1:7000']);
+  const client = await rig.client.guise('client', ['--local', '127.0.0.1:5000', '--remote', '10.0.2.2:443']);
+  const traffic = ping(rig.client, '--to 127.0.0.1:5000 --count 20 --size 100');
+  await Promise.all([client.waitFor(SAID), server.waitFor(SAID)]);
+  await traffic;
+  t.match(client.output, /Trying again in a minute/);
+});
+
 t.test('segments that the kernel joins and cuts again are what they were', { skip, timeout: 60_000 }, async (t) => {
   await using rig = await Rig.create({ noTso: true });
   await startPeer(rig.server, '--bind 127.0.0.1:7000 --echo --from-all --idle 600');
