@@ -49,7 +49,11 @@ inline bool acknowledges_what_was_sent(uint32_t ack, const FlowNumbers& numbers,
 
 inline Verdict judge(const SegmentView& segment, const FlowNumbers& numbers, const Windows& windows) {
   const int32_t offset = ahead(segment.seq, numbers.receive_next);
-  const bool in_window = offset >= 0 && static_cast<uint32_t>(offset) < kReceiveWindow;
+  const bool in_window = static_cast<uint32_t>(offset) < kReceiveWindow;
+  // Nearly all are these.
+  if ((segment.flags & (kRst | kSyn | kFin | kAck)) == kAck && in_window && !segment.payload.empty()) {
+    return acknowledges_what_was_sent(segment.ack, numbers, windows.late) ? Verdict::kDeliver : Verdict::kBadAck;
+  }
   if (segment.flags & kRst) {
     // phantun's has no ACK number.
     return offset == 0 ? Verdict::kReset : in_window ? Verdict::kChallenge : Verdict::kOutOfWindow;
@@ -70,7 +74,6 @@ inline Verdict judge(const SegmentView& segment, const FlowNumbers& numbers, con
     const bool believed = near && acknowledges_what_was_sent(segment.ack, numbers, windows.fin_late);
     return offset < 0 ? Verdict::kChallenge : believed ? Verdict::kSkip : Verdict::kNothing;
   }
-  if (in_window) return Verdict::kDeliver;
   return offset < 0 && offset >= -static_cast<int32_t>(windows.late) ? Verdict::kLate : Verdict::kOutOfWindow;
 }
 
