@@ -49,7 +49,7 @@ void PassiveOpen::receive(const SegmentView& segment) {
     if (!strangers_.take(now)) return;
   }
   // The client knows more: what became of the SYN-ACK.
-  if (facts && segment.window == kUnscaledWindow) facts->scaled = false;
+  if (facts && segment.window() == kUnscaledWindow) facts->scaled = false;
   // When JavaScript is too slow, the next segment brings the cookie again.
   const auto type = facts ? EventType::kOpening : EventType::kSegment;
   if (!context_.emit(type, 0, facts ? detail_of(*facts, segment) : 0, segment)) {

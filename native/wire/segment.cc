@@ -103,7 +103,6 @@ ParseError parse_segment(std::span<const uint8_t> packet, const VirtioNetHeader*
   out.ack = read32(&segment[tcp::kAcknowledgment]);
   out.flags = segment[tcp::kFlags];
   out.hop_limit = ip.hop_limit;
-  out.window = read16(&segment[tcp::kWindow]);
   out.options = segment.subspan(tcp::kHeader, header - tcp::kHeader);
   out.payload = segment.subspan(header);
   out.segment_size = out.payload.size();

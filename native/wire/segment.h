@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <span>
 
+#include "wire/bytes.h"
 #include "wire/cut.h"
 #include "wire/headers.h"
 #include "wire/tuple.h"
@@ -31,15 +32,18 @@ struct SegmentView {
   uint32_t ack = 0;
   uint8_t flags = 0;
   uint8_t hop_limit = 0;  // what is left of its TTL
-  uint16_t window = 0;    // as it stands there
   std::span<const uint8_t> options;
   std::span<const uint8_t> payload;
   size_t segment_size = 0;   // bytes of each datagram but the last; = payload.size() unless merged by GRO
   Way way;                   // how it came; not known unless whoever read the packet says so
   bool reassembled = false;  // it came in fragments, which nothing has sorted by ports before
 
+  // The window as it stands in the header, which the options are behind. Few ask for it.
+  [[nodiscard]] uint16_t window() const {
+    return options.data() ? read16(options.data() - tcp::kHeader + tcp::kWindow) : kWindow;
+  }
   // One that neither guise nor phantun sends: something on the way has changed it, or ends connections itself.
-  [[nodiscard]] bool has_foreign_window() const { return window != kWindow && window != kUnscaledWindow; }
+  [[nodiscard]] bool has_foreign_window() const { return window() != kWindow && window() != kUnscaledWindow; }
   [[nodiscard]] size_t datagrams() const { return datagrams_in(payload.size(), segment_size); }
 };
 
