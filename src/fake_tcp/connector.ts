@@ -302,7 +302,10 @@ export class Connector {
         if (send) this.#options.engine.sendSegment(worker, tuple, send);
         if (strange) evidence.add({ type: 'strange', what: strange });
         if (outcome?.type === 'refused') evidence.add({ type: 'reset', hopLimit });
-        if (send && send.flags & SYN) [syns, sentAt] = [syns + 1, performance.now()];
+        if (send && send.flags & SYN) {
+          [syns, sentAt] = [syns + 1, performance.now()];
+          evidence.add({ type: 'syn' });
+        }
         if (wait !== undefined) timer = setTimeout(() => take(open.timeout()), wait);
         if (outcome) end(outcome);
       };
