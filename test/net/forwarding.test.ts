@@ -1,6 +1,6 @@
-import { mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { copyFile, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import t, { type Test } from 'tap';
 import { run, type RunningProgram } from './process.js';
 import { noRig, Rig, type Host } from './rig.js';
@@ -152,11 +152,16 @@ t.test('without flock nothing is switched on, and one sentence says so', { skip,
   await setForwarding(host, 0);
   const folder = await mkdtemp(join(tmpdir(), 'guise-'));
   t.teardown(() => rm(folder, { recursive: true }));
-  for (const program of ['ip', 'nft', 'cat', 'sed', 'sort', 'sleep', 'grep']) {
-    await symlink((await host.run('sh', ['-c', `command -v ${program}`])).trim(), join(folder, program));
+  for (const program of ['ip', 'nft', 'cat', 'sed', 'sort', 'sleep', 'grep', 'sh', process.execPath]) {
+    const path = (await host.run('sh', ['-c', `readlink -f $(command -v ${program})`])).trim();
+    await copyFile(path, join(folder, basename(program)));
   }
   const main = new URL('../../server/main.js', import.meta.url).pathname;
-  const server = host.start(process.execPath, [main, ...FIRST], { env: { PATH: folder } });
+  // It is looked for here without a PATH, too.
+  const script = '/bin/mount --bind "$PATH" /usr/bin && exec "$@"';
+  const server = host.start('/bin/sh', ['-c', script, 'sh', process.execPath, main, ...FIRST], {
+    env: { PATH: folder },
+  });
   t.equal(await server.exited, 1);
   t.match(server.output, /^guise: The program `flock` is missing; install util-linux.*\.$/);
   t.equal(await forwarding(host), '0 0');
