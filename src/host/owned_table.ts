@@ -67,9 +67,9 @@ async function addTable(child: Started, name: string, text: string): Promise<str
     });
     child.stderr.on('data', (data: Buffer) => {
       complaint += data.toString();
-      resolve(false);
+      child.stdin.end(); // what it complains of may come in parts: it is whole when nft has ended
     });
-    child.once('exit', () => resolve(false));
+    child.once('close', () => resolve(false));
   });
   if (done) return undefined;
   const lines = complaint.split('\n');

@@ -43,7 +43,7 @@ t.test('two clients in one process have nothing to do with each other', { skip, 
   let asked = 0;
   const snapshots = async (): Promise<TunnelSnapshot[]> => {
     process.kill(clients.pid, 'SIGUSR2');
-    return JSON.parse(await clients.waitFor(/^\[/, asked++)) as TunnelSnapshot[];
+    return JSON.parse(await clients.waitFor(/^\[\{/, asked++)) as TunnelSnapshot[];
   };
   const lost = async (port: number): Promise<number> =>
     (await ping(rig.client, `--to 127.0.0.1:${port} --count 10`)).lost;
