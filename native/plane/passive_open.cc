@@ -72,20 +72,21 @@ void PassiveOpen::next_batch(bool more_wait) {
   answers_left_ = second_answers_left_ = busy ? context_.policy.syn_answers_when_busy : SIZE_MAX;
 }
 
-bool PassiveOpen::may_answer(uint32_t cookie) {
-  size_t& left = answers_left_ == 0 && refused_.contains(cookie) ? second_answers_left_ : answers_left_;
+bool PassiveOpen::may_answer(uint64_t hash) {
+  size_t& left = answers_left_ == 0 && refused_.contains(hash) ? second_answers_left_ : answers_left_;
   if (left == 0) return false;
   --left;
   return true;
 }
 
 void PassiveOpen::answer_syn(const SegmentView& syn, const SynAckOptions& options) {
-  const SynFacts facts = facts_of(syn);
-  const uint32_t isn = context_.engine.cookies.make(syn.tuple, facts, coarse_milliseconds() / 1000);
-  if (!may_answer(isn)) {
-    refused_.add(isn);
+  const uint64_t hash = syn.tuple.hash(context_.engine.hash_key);
+  if (!may_answer(hash)) {
+    refused_.add(hash);
     return context_.counters.drop(DropReason::kSynLimit);
   }
+  const SynFacts facts = facts_of(syn);
+  const uint32_t isn = context_.engine.cookies.make(syn.tuple, facts, coarse_milliseconds() / 1000);
   const std::vector<uint8_t> none;
   const bool v4 = syn.tuple.local.address.is_v4();
   const std::vector<uint8_t>& scaled = facts.kind == SynKind::kPhantun ? options.phantun

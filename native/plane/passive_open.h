@@ -54,7 +54,7 @@ class PassiveOpen {
 
   [[nodiscard]] const SynAckOptions* find(const Endpoint& local) const;
   void answer_syn(const SegmentView& syn, const SynAckOptions& options);
-  [[nodiscard]] bool may_answer(uint32_t cookie);
+  [[nodiscard]] bool may_answer(uint64_t hash);
 
   WorkerContext& context_;
   std::unordered_map<uint16_t, std::vector<Listening>> ports_;

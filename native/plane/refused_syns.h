@@ -13,18 +13,18 @@ class RefusedSyns {
   // `slots` bytes, from the first refusal on.
   explicit RefusedSyns(size_t slots) : slots_(slots) {}
 
-  // `cookie`: what the SYN would have been answered with.
-  void add(uint32_t cookie) {
+  // `hash`: of the SYN's tuple, with all bits random. A cookie has too few that are: what the SYN said is in it.
+  void add(uint64_t hash) {
     if (tags_.empty()) tags_.resize(slots_);
-    tags_[slot(cookie)] = tag(cookie);
+    tags_[slot(hash)] = tag(hash);
   }
 
-  [[nodiscard]] bool contains(uint32_t cookie) const { return !tags_.empty() && tags_[slot(cookie)] == tag(cookie); }
+  [[nodiscard]] bool contains(uint64_t hash) const { return !tags_.empty() && tags_[slot(hash)] == tag(hash); }
 
  private:
-  // A cookie's lowest bit is not random. A tag of 0 is no other than an empty slot's: one more that is taken for known.
-  [[nodiscard]] size_t slot(uint32_t cookie) const { return (cookie >> 1) % slots_; }
-  static uint8_t tag(uint32_t cookie) { return static_cast<uint8_t>(cookie >> 21); }
+  // A tag of 0 is no other than an empty slot's: one more that is taken for known.
+  [[nodiscard]] size_t slot(uint64_t hash) const { return hash % slots_; }
+  static uint8_t tag(uint64_t hash) { return static_cast<uint8_t>(hash >> 56); }
 
   const size_t slots_;
   std::vector<uint8_t> tags_;

@@ -17,6 +17,7 @@
 #include "io/descriptor_device.h"
 #include "io/segment_run.h"
 #include "plane/ack_pace.h"
+#include "plane/refused_syns.h"
 #include "plane/syn_cookie.h"
 #include "plane/token_bucket.h"
 #include "plane/tuple_table.h"
@@ -915,6 +916,25 @@ void limit_mss_tests() {
   });
 }
 
+void refused_syn_tests() {
+  test("of SYNs that were refused nearly all are known again, of others 1 in 256", [] {
+    constexpr uint64_t kKey = 0x1234;
+    RefusedSyns refused(1 << 20);
+    const auto hash_of = [](uint32_t i) {
+      return Tuple{v4(192, 0, 2, 1, 443), v4(10, static_cast<uint8_t>(i >> 16), static_cast<uint8_t>(i >> 8),
+                                             static_cast<uint8_t>(i), static_cast<uint16_t>(1024 + i % 60000))}
+          .hash(kKey);
+    };
+    constexpr uint32_t kRefused = 100'000;
+    for (uint32_t i = 0; i < kRefused; ++i) refused.add(hash_of(i));
+    uint32_t known = 0, strangers = 0;
+    for (uint32_t i = 0; i < kRefused; ++i) known += refused.contains(hash_of(i));
+    for (uint32_t i = kRefused; i < 2 * kRefused; ++i) strangers += refused.contains(hash_of(i));
+    CHECK(known > kRefused * 9 / 10);
+    CHECK(strangers < kRefused / 100);
+  });
+}
+
 void token_tests() {
   test("a bucket gives its tokens of a second at once, and then at that rate", [] {
     TokenBucket bucket(100);
@@ -938,6 +958,7 @@ int main() {
   option_tests();
   limit_mss_tests();
   pace_tests();
+  refused_syn_tests();
   token_tests();
   checksum_tests();
   codec_tests();
