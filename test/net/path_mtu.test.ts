@@ -45,7 +45,7 @@ function cells(): Cell[] {
 function isTold({ family, mtu, place, filtered, clamped, device }: Cell): boolean {
   if (mtu === 1500) return place === 'middle' && !filtered && !clamped && device === 'packet';
   if (device === 'tun') return mtu === 1400 && family === 4 && !clamped;
-  return mtu === 1400 || (place === 'middle' && !clamped);
+  return mtu === 1400 || (place === 'middle' && filtered && !clamped);
 }
 
 function nameOf({ family, mtu, place, filtered, clamped, device }: Cell): string {

@@ -34,7 +34,8 @@ for (const [name, match, ...options] of [
   ['window scale and SACK out of both', 'tcp flags syn', 'window', 'sack-perm'],
   ['SACK out of both', 'tcp flags syn', 'sack-perm'],
 ] as const) {
-  for (const device of ['packet', 'tun'] as const) {
+  // What is done about it is above the device: one case shows that it works on a TUN, too.
+  for (const device of name.includes('both') ? (['packet', 'tun'] as const) : (['packet'] as const)) {
     t.test(
       `a box takes ${name}, and everything arrives through strict conntrack: ${device}`,
       { skip, timeout: 120_000 },
@@ -78,8 +79,12 @@ async function limit(rig: Rig, bytes: number, delay: number): Promise<RunningPro
 
 // A machine that has more to do stops the sender for a while, which then sends in one go what was due: that no firewall
 // of this kind lets pass, whatever is acknowledged. So a fifth may be lost, and 64 KiB are 23 ms of this rate.
-for (const bytes of [64 << 10, 1 << 20, 2 << 20]) {
-  for (const direction of ['up', 'down'] as const) {
+for (const [bytes, ...directions] of [
+  [64 << 10, 'up', 'down'],
+  [1 << 20, 'up'],
+  [2 << 20, 'down'],
+] as const) {
+  for (const direction of directions) {
     const name = `a firewall that stops after ${bytes >> 10} KiB that nobody has acknowledged stops nothing: ${direction}`;
     t.test(name, { skip, timeout: 120_000 }, async (t) => {
       await using rig = await Rig.create();
