@@ -72,7 +72,10 @@ Napi::Object event_types(Napi::Env env) {
 }
 
 Napi::Object opening_detail(Napi::Env env) {
-  return numbers(env, {{"phantun", kOpeningPhantun}, {"scaled", kOpeningScaled}, {"foreign", kForeignWindow}, {"mssShift", kOpeningMssShift}});
+  return numbers(env, {{"phantun", kOpeningPhantun},
+                       {"scaled", kOpeningScaled},
+                       {"foreign", kForeignWindow},
+                       {"mssShift", kOpeningMssShift}});
 }
 
 Napi::Object engine_counters(Napi::Env env) {

@@ -184,6 +184,10 @@ void Uplink::send_first(Flow& flow, DatagramQueue& queue) {
 
 void Uplink::send(Flow& flow, std::span<const uint8_t> bytes, size_t segment_size) {
   if (std::min(segment_size, bytes.size()) > flow.usual_size) return send_large(flow, bytes, segment_size);
+  add(flow, bytes, segment_size);
+}
+
+void Uplink::add(Flow& flow, std::span<const uint8_t> bytes, size_t segment_size) {
   if (flow_ != &flow) {
     flush();
     flow_ = &flow;
@@ -198,9 +202,9 @@ void Uplink::send(Flow& flow, std::span<const uint8_t> bytes, size_t segment_siz
 void Uplink::send_large(Flow& flow, std::span<const uint8_t> bytes, size_t segment_size) {
   const size_t largest = std::min(segment_size, bytes.size());
   if (largest > flow.path_limit.watched) say_large(flow, largest);
-  if (largest <= flow.path_limit.payload) return send(flow, bytes, segment_size);
+  if (largest <= flow.path_limit.payload) return add(flow, bytes, segment_size);
   each_datagram(bytes, segment_size, [&](std::span<const uint8_t> datagram) {
-    if (datagram.size() <= flow.path_limit.payload) return send(flow, datagram, datagram.size());
+    if (datagram.size() <= flow.path_limit.payload) return add(flow, datagram, datagram.size());
     if (datagram.size() > flow.max_payload) return drop_sent(flow, DropReason::kOversize);
     if (!flow.path_limit.fragments) return drop_sent(flow, DropReason::kPathMtu);
     send_in_fragments(flow, datagram);

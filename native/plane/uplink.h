@@ -43,6 +43,8 @@ class Uplink {
   Application* application_of(UdpPort& port, size_t message);
   Application* admit(UdpPort& port, const Tuple& tuple);
   [[nodiscard]] uint32_t free_application_id();
+  // Adds datagrams that fit one packet each to the run.
+  void add(Flow& flow, std::span<const uint8_t> bytes, size_t segment_size);
   // Datagrams some of which are larger than usual_size.
   void send_large(Flow& flow, std::span<const uint8_t> bytes, size_t segment_size);
   void send_in_fragments(Flow& flow, std::span<const uint8_t> datagram);
