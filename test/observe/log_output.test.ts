@@ -29,9 +29,13 @@ const command = (format: string): string[] => ['--input-type=module', '-e', PROG
 /** A pipe with a name, open for reading and writing: nothing is read from it yet. */
 function fifo(t: Test): { fd: number; read: () => AsyncIterable<string> } {
   const path = join(mkdtempSync(join(tmpdir(), 'guise-')), 'fifo');
-  t.teardown(() => rmSync(dirname(path), { recursive: true }));
   execFileSync('mkfifo', [path]);
   const fd = openSync(path, constants.O_RDWR);
+  t.teardown(() => {
+    // Who still reads is told that there is nothing more: a process does not end before.
+    closeSync(fd);
+    rmSync(dirname(path), { recursive: true });
+  });
   return { fd, read: () => createInterface({ input: createReadStream(path) }) };
 }
 
@@ -73,7 +77,6 @@ t.test(
       if (format === 'json') t.doesNotThrow(() => lines.map((line) => JSON.parse(line) as unknown));
       child.stdin!.write('end');
       t.same(await once(child, 'exit'), [3, null]);
-      closeSync(fd);
     }
   },
 );
@@ -96,6 +99,7 @@ t.test('what waits is written at the end, for a reader that is only slow', { tim
     },
     { code: 'EAGAIN' },
   );
+  closeSync(full);
   const script = `
     const { createLog } = await import('${log}');
     const { endProcess } = await import('${daemon}');
