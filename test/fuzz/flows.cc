@@ -71,7 +71,7 @@ class Script {
   void send_segment();
   void listen();
   void set_path_limit();
-  void send_note();
+  void send_probe();
   // What comes from outside.
   void put_segment();
   void put_note();
@@ -213,7 +213,7 @@ void Script::step() {
     case 19:
       return set_path_limit();
     case 20:
-      return send_note();
+      return send_probe();
     case 21:
       return put_note();
     case 22:
@@ -344,12 +344,15 @@ void Script::set_path_limit() {
   engine_->set_path_limit(one.id, limit);
 }
 
-void Script::send_note() {
+void Script::send_probe() {
   const Connection& one = connection();
-  const Note note{.type = static_cast<Note::Type>(input_.byte()), .token = input_.value<uint32_t>()};
-  const size_t size = Note::kSize + input_.value<uint16_t>() % 1600u;
-  const size_t span = size + input_.byte();
-  engine_->send_note(one.id, note, size, span, one.tuple.remote.address.is_v4() && input_.flag());
+  Probe probe{.token = input_.value<uint32_t>()};
+  probe.size = static_cast<uint16_t>(Note::kSize + input_.value<uint16_t>() % 1600u);
+  const uint8_t what = input_.byte();
+  probe.pair = what & 1;
+  probe.fragment = !probe.pair && one.tuple.remote.address.is_v4() && what & 2;
+  probe.span = static_cast<uint16_t>((probe.pair ? 2 : 1) * probe.size + input_.byte());
+  engine_->send_probe(one.id, probe);
 }
 
 void Script::put_note() {

@@ -727,7 +727,7 @@ void path_limit_tests() {
     rig.engine->close_flow(id);
     for (const uint32_t none : {id, 0u, 7u, UINT32_MAX}) {
       rig.engine->set_path_limit(none, {.payload = 1000});
-      rig.engine->send_note(none, {.type = Note::Type::kProbe}, Note::kSize, Note::kSize, false);
+      rig.engine->send_probe(none, {.size = Note::kSize, .span = Note::kSize});
     }
     rig.settle();
     CHECK(rig.next_packet().empty());
@@ -755,7 +755,9 @@ void note_tests() {
       if (spliced) CHECK(backend.receive(from).size() == 3);
       (void)all_sent(rig);
       for (const size_t size : {Note::kSize, size_t{1400}}) {
-        rig.put(1, kBehind, note_of({.type = Note::Type::kProbe, .token = 0x12345678}, size), 0, kAck, 301);
+        rig.put(1, kBehind,
+                note_of({.type = Note::Type::kProbe, .size = static_cast<uint16_t>(size), .token = 0x12345678}, size),
+                0, kAck, 301);
         rig.settle();
         const auto sent = all_sent(rig);
         CHECK(sent.size() == 1);
@@ -773,12 +775,48 @@ void note_tests() {
     }
   });
 
+  test("a probe that came in another size than it left is told of once, and answered with the size that came", [] {
+    EngineRig rig;
+    const uint32_t id = rig.open(1);
+    rig.settle();
+    (void)rig.events();
+    for (const size_t came : {size_t{100}, size_t{2920}}) {
+      rig.put(1, kBehind, note_of({.type = Note::Type::kProbe, .size = 1460}, came));
+      rig.settle();
+      const auto sent = all_sent(rig);
+      CHECK(sent.size() == 1);
+      const auto note = sent.empty() ? std::nullopt : read_note(sent[0].payload);
+      CHECK(note && note->size == came);
+    }
+    const auto events = rig.events();
+    CHECK(events.size() == 1 && events[0].record.type == EventType::kRecut && events[0].record.id == id);
+  });
+
+  test("a pair of probes leaves as two segments, one behind the other, once the peer was heard", [] {
+    EngineRig rig;
+    const uint32_t id = rig.open(1);
+    rig.engine->send_probe(id, {.token = 7, .size = 64, .span = 128, .pair = true});
+    rig.settle();
+    CHECK(all_sent(rig).empty());
+    rig.put(1, 1, {}, 0, kAck);
+    rig.settle();
+    rig.engine->send_probe(id, {.token = 7, .size = 64, .span = 128, .pair = true});
+    rig.settle();
+    const auto sent = all_sent(rig);
+    CHECK(sent.size() == 2);
+    for (uint32_t i = 0; i < sent.size(); ++i) {
+      const auto note = read_note(sent[i].payload);
+      CHECK(note && note->token == 7 + i && note->size == 64 && sent[i].payload.size() == 64);
+      CHECK(sent[i].seq == 1u - 128 + 64 * i);
+    }
+  });
+
   test("answers look each like another", [] {
     EngineRig rig;
     (void)rig.open(1);
     std::set<Bytes> answers;
     for (int times = 0; times < 10; ++times) {
-      rig.put(1, kBehind, note_of({.type = Note::Type::kProbe}, 24));
+      rig.put(1, kBehind, note_of({.type = Note::Type::kProbe, .size = 24}, 24));
       rig.settle();
       for (const Sent& sent : all_sent(rig)) answers.insert(sent.payload);
     }
@@ -808,7 +846,7 @@ void note_tests() {
     const uint32_t id = rig.open(1, true);
     rig.settle();
     (void)rig.events();
-    const Bytes data(24, 5), note = note_of({.type = Note::Type::kProbe}, 24);
+    const Bytes data(24, 5), note = note_of({.type = Note::Type::kProbe, .size = 24}, 24);
     rig.put(1, 1, Bytes(100, 4));
     rig.put(1, 50, data);
     rig.put(1, kBehind, Bytes(3, 6));
@@ -859,7 +897,7 @@ void note_tests() {
     rig.put(1, 1, {}, 0, kAck, 201);
     rig.settle();
     for (const bool fragment : {false, true}) {
-      rig.engine->send_note(id, {.type = Note::Type::kProbe, .token = 77}, 1400, 1560, fragment);
+      rig.engine->send_probe(id, {.token = 77, .size = 1400, .span = 1560, .fragment = fragment});
       rig.settle();
       const auto sent = all_sent(rig);
       CHECK(sent.size() == 1);
@@ -926,13 +964,14 @@ void icmp_tests() {
       rig.settle();
       for (const uint32_t seq : {0xffff'fff0u, 0u, 83u}) CHECK(is_told(seq));
       for (const uint32_t seq : {0xffff'ffefu, 84u, 0x8000'0000u}) CHECK(!is_told(seq));
-      // The number of the last probe, which is behind all that.
-      rig.engine->send_note(id, {.type = Note::Type::kProbe}, 1000, 1100, false);
+      // The number of the last probe, which is behind all that: it leaves when the peer was heard.
+      count(rig.engine->counters()->flow(id).received_segments);
+      rig.engine->send_probe(id, {.size = 1000, .span = 1100});
       rig.settle();
       const uint32_t probe = 0xffff'fff0u - 1100;
       CHECK(is_told(probe));
       for (const uint32_t seq : {probe - 1, probe + 1}) CHECK(!is_told(seq));
-      rig.engine->send_note(id, {.type = Note::Type::kProbe}, 1000, 1200, false);
+      rig.engine->send_probe(id, {.size = 1000, .span = 1200});
       rig.settle();
       CHECK(!is_told(probe));
       CHECK(is_told(probe - 100));
