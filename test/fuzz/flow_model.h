@@ -149,6 +149,7 @@ class FlowModel {
     using enum guise::EventType;
     const auto index = index_of(tuple_of(record));
     switch (record.type) {
+      case kUnsent:
       case kSegment:
         return REQUIRE(record.id == 0);
       case kOpening:
@@ -163,6 +164,8 @@ class FlowModel {
         break;
       case kAnswer:
       case kLargeSent:
+      case kRecut:
+      case kRefused:
         REQUIRE(payload.empty());
         break;
       case kAttached:
