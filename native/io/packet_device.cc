@@ -112,7 +112,7 @@ Written PacketDevice::write_run(Way way, const SegmentHeader& header, uint32_t s
 }
 
 template <typename Make>
-int PacketDevice::write_somehow(Way& way, Written& written, Make make) {
+int PacketDevice::write_or_reroute(Way& way, Written& written, Make make) {
   for (;;) {
     const int error = write(make(way));
     ++written.writes;
@@ -127,7 +127,7 @@ int PacketDevice::write_one(Way& way, const SegmentHeader& header, uint32_t seq,
                             std::span<const uint8_t> options, std::span<const uint8_t> payload, Written& written) {
   uint8_t headers[kRoom + kMaxHeaders];
   iovec vectors[2];
-  return write_somehow(way, written, [&](Way by) {
+  return write_or_reroute(way, written, [&](Way by) {
     vectors[1] = {const_cast<uint8_t*>(payload.data()), payload.size()};
     const size_t size = header.write(headers + kRoom, seq, ack, flags, options, payload.size());
     return Outgoing{.way = by,
@@ -165,7 +165,7 @@ Written PacketDevice::write_fragments(Way way, const SegmentHeader& header, uint
     const size_t from = begin == 0 ? 0 : begin - tcp::kHeader;
     const std::span<const uint8_t> part = payload.subspan(from, end - tcp::kHeader - from);
     uint8_t headers[kRoom + kMaxHeaders];
-    const int error = write_somehow(way, written, [&](Way by) {
+    const int error = write_or_reroute(way, written, [&](Way by) {
       std::memcpy(headers + kRoom, whole, ipv4::kHeader + tcp_size);
       write_ipv4_fragment(headers + kRoom, identification, begin, end < data_size, end - begin);
       vectors[1] = {const_cast<uint8_t*>(part.data()), part.size()};

@@ -129,7 +129,7 @@ class PacketDevice {
   // Writes a packet and, when its way has turned out to be lost, writes it once more, by the kernel's routes. 0 or
   // -errno.
   template <typename Make>
-  int write_somehow(Way& way, Written& written, Make make);
+  int write_or_reroute(Way& way, Written& written, Make make);
   int write_one(Way& way, const SegmentHeader& header, uint32_t seq, uint32_t ack, uint8_t flags,
                 std::span<const uint8_t> options, std::span<const uint8_t> payload, Written& written);
 

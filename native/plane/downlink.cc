@@ -93,7 +93,7 @@ void Downlink::take_probe(Flow& flow, const Note& probe, size_t size) {
   uint8_t answer[Note::kSize];
   const auto came = static_cast<uint16_t>(size);
   write_note(answer, {.type = Note::Type::kAnswer, .size = came, .token = probe.token}, context_.next_nonce());
-  context_.write_payload(flow, flow.numbers().peer_ack - sizeof answer, kAck, answer);
+  context_.write_segment(flow, flow.numbers().peer_ack - sizeof answer, flow.acknowledge(), kAck, answer);
   if (came != probe.size && !flow.recut_said.exchange(true)) context_.emit_control(EventType::kRecut, flow);
 }
 

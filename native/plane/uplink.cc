@@ -231,9 +231,9 @@ void Uplink::send_beside(Flow& flow, uint32_t seq, std::span<const uint8_t> byte
   run_.clear();
 }
 
-void Uplink::drop_sent(Flow& flow, DropReason reason, size_t datagrams) {
-  context_.counters.drop(reason, datagrams);
-  count(flow.counters.sent_drops, datagrams);
+void Uplink::drop_sent(Flow& flow, DropReason reason) {
+  context_.counters.drop(reason);
+  count(flow.counters.sent_drops);
 }
 
 // Once; JavaScript asks for it again.

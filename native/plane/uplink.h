@@ -48,7 +48,7 @@ class Uplink {
   // Datagrams some of which are larger than usual_size.
   void send_large(Flow& flow, std::span<const uint8_t> bytes, size_t segment_size);
   void send_in_fragments(Flow& flow, std::span<const uint8_t> datagram);
-  void drop_sent(Flow& flow, DropReason reason, size_t datagrams = 1);
+  void drop_sent(Flow& flow, DropReason reason);
   void say_large(Flow& flow, size_t datagram_size);
   void look_for_progress(Flow& flow);
   void send_first(Flow& flow, DatagramQueue& queue);

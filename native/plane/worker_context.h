@@ -73,20 +73,11 @@ struct WorkerContext {
     return queue.bytes() + bytes <= policy.queue_bytes && queue.total() + bytes <= policy.all_queues_bytes;
   }
 
-  // A segment of a flow without payload.
-  void write_segment(Flow& flow, uint32_t seq, uint32_t ack, uint8_t flags) const {
+  // A segment of a flow, most often without payload.
+  void write_segment(Flow& flow, uint32_t seq, uint32_t ack, uint8_t flags,
+                     std::span<const uint8_t> payload = {}) const {
     const Way way = flow.way();
-    (void)wrote(flow, way, device_of(flow).write_segment(way, flow.header, seq, ack, flags, {}, {}));
-  }
-
-  // Of a note: each another, and none that looks like the last.
-  [[nodiscard]] uint64_t next_nonce() { return (last_nonce_ += 0x9e3779b97f4a7c15) ^ engine.hash_key; }
-
-  // A segment of a flow with payload.
-  void write_payload(Flow& flow, uint32_t seq, uint8_t flags, std::span<const uint8_t> payload) const {
-    const Way way = flow.way();
-    (void)wrote(flow, way,
-                device_of(flow).write_segment(way, flow.header, seq, flow.acknowledge(), flags, {}, payload));
+    (void)wrote(flow, way, device_of(flow).write_segment(way, flow.header, seq, ack, flags, {}, payload));
   }
 
   // … in packets of what its path carries. The owner. What was refused.
@@ -97,6 +88,9 @@ struct WorkerContext {
     return wrote(flow, way,
                  device_of(flow).write_fragments(way, flow.header, seq, flow.acknowledge(), flags, payload, mtu));
   }
+
+  // Of a note: each another, and none that looks like the last.
+  [[nodiscard]] uint64_t next_nonce() { return (last_nonce_ += 0x9e3779b97f4a7c15) ^ engine.hash_key; }
 
   // Counts what a write did that went `way`. What was refused.
   [[nodiscard]] uint32_t wrote(Flow& flow, Way way, const Written& written) const {
@@ -166,8 +160,7 @@ struct WorkerContext {
     record.ack = error.mtu;
     uint8_t payload[1 + sizeof error.from.bytes] = {error.code};
     std::memcpy(payload + 1, error.from.bytes.data(), sizeof error.from.bytes);
-    bool first = false;
-    if (events->push(record, {}, payload, first) && first) engine.wake.call(engine.wake.argument);
+    (void)emit(record, {}, payload);
   }
 
   // … of an answer to a note; lost when the buffer is full, as it may be on the way.
@@ -175,8 +168,7 @@ struct WorkerContext {
     EventRecord record = record_of(EventType::kAnswer, flow.id, flow.generation, flow.tuple);
     record.seq = note.token;
     record.ack = note.size;
-    bool first = false;
-    if (events->push(record, {}, {}, first) && first) engine.wake.call(engine.wake.argument);
+    (void)emit(record);
   }
 
   // Tells JavaScript of what it must hear of.

@@ -17,8 +17,7 @@ struct IcmpError {
     kUnreachable = 2,  // any other reason why it goes no further
   };
   Kind kind{};
-  uint8_t code =
-      0;  // as the sender wrote it: its meaning depends on the family (RFC 792, RFC 1812 §5.2.7.1; RFC 4443 §3.1)
+  uint8_t code = 0;  // as it stands there: what it means depends on the family (RFC 1812 §5.2.7.1; RFC 4443 §3.1)
   uint32_t mtu = 0;  // of kTooBig: bytes of the largest packet that fits; 0 from routers older than RFC 1191
   Address from;      // who says it
   Tuple tuple;       // of the quoted segment: local is where it came from

@@ -42,6 +42,16 @@ interface Answer {
   readonly roundTrip: number | undefined;
 }
 
+/** What an attempt goes by. */
+interface Attempt {
+  readonly tuple: TupleBytes;
+  readonly remote: Endpoint;
+  readonly worker: number;
+  readonly signal: AbortSignal | undefined;
+  readonly evidence: ConnectEvidence;
+  readonly iss: number;
+}
+
 /** How an attempt ends that has neither a socket nor an error. */
 interface Refusal {
   readonly why: 'refused' | 'mistaken';
@@ -264,21 +274,7 @@ export class Connector {
   /** How it went, or undefined when the stack was closed meanwhile; and the way and the TTL of the last answer. */
   #drive(
     open: ActiveOpen,
-    {
-      tuple,
-      remote,
-      worker,
-      signal,
-      evidence,
-      iss,
-    }: {
-      tuple: TupleBytes;
-      remote: Endpoint;
-      worker: number;
-      signal: AbortSignal | undefined;
-      evidence: ConnectEvidence;
-      iss: number;
-    },
+    { tuple, remote, worker, signal, evidence, iss }: Attempt,
   ): Promise<Answer & { outcome: OpenOutcome | Unsent | undefined; hopLimit: number }> {
     const key = tupleKey(tuple);
     return new Promise((resolve, reject) => {

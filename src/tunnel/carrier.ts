@@ -1,12 +1,11 @@
 /** Carries one application on one connection after the other, as `reconnect` decides. */
 import type { Clock } from '../clock.js';
-import { notice } from '../errors.js';
+import { notice, resetsAdvice } from '../errors.js';
 import type { Socket } from '../fake_tcp/socket.js';
 import type { Stack } from '../fake_tcp/stack.js';
 import type { UdpListener } from '../fake_tcp/udp_listener.js';
 import type { UdpApplication } from '../native/types.js';
 import type { ConnectionLog } from '../observe/log.js';
-import { resetsAdvice } from '../errors.js';
 import { OBSERVE, RECONNECT } from '../policy.js';
 import { formatEndpoint } from '../wire/endpoint.js';
 import type { OpenedStack } from './host_stack.js';

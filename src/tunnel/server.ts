@@ -12,7 +12,7 @@ import type { ServerOptions } from './options.js';
 import { PathLog } from './path_log.js';
 import { Refusals } from './refusals.js';
 import { Remote } from './remote.js';
-import { Service as BackendService } from './service.js';
+import { ServiceAddress } from './service_address.js';
 import { Totals } from './snapshot.js';
 import { Tunnel, type Plan, type Service, type Surroundings } from './tunnel.js';
 
@@ -25,7 +25,7 @@ export function createServer(options: ServerOptions, surroundings: Surroundings 
   const log = new ConnectionLog(options.log, clock);
 
   const serve = (stack: Stack, backend: Remote): Service => {
-    const service = new BackendService(backend, log, clock);
+    const service = new ServiceAddress(backend, log, clock);
     /** When each connection was opened. */
     const opened = new Map<Socket, number>();
     const paths = new PathLog(log);
@@ -69,7 +69,7 @@ export function createServer(options: ServerOptions, surroundings: Surroundings 
     const ipv6 = !options.ipv4Only && isIPv6(local.address) && hasIPv6();
     if (!ipv6 && !options.ipv4Only && isIPv6(local.address))
       options.log.info('IPv6 is off on this host: clients connect over IPv4');
-    const oneFamily = local.address === '::' ? !ipv6 : true;
+    const oneFamily = local.address !== '::' || !ipv6;
     return {
       listening: local,
       ipv6,

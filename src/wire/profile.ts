@@ -18,13 +18,13 @@ export type Profile = 'guise' | 'phantun';
 /** phantun answers no SYN that has another, and has it in its SYN-ACK too. */
 export const PHANTUN_ISN = 0;
 
-/** NOP, window scale 14 (RFC 7323 §2.2): all that phantun's SYN carries. */
-const PHANTUN_SYN_OPTIONS = Uint8Array.of(1, 3, 3, 14);
-
-/** Linux's order without timestamps (net/ipv4/tcp_output.c): MSS, NOP, NOP, SACK-permitted, NOP, window scale. */
+/** NOP, window scale (RFC 7323 §2.2). 14 with the constant window 65535 makes 1 GiB: routers never find a segment outside of it. */
 const SCALE_14 = [1, 3, 3, 14];
 
-/** Scale 14 with the constant window 65535 makes 1 GiB: routers never find a segment outside of it. */
+/** All that phantun's SYN carries. */
+const PHANTUN_SYN_OPTIONS = Uint8Array.of(...SCALE_14);
+
+/** Linux's order without timestamps (net/ipv4/tcp_output.c): MSS, NOP, NOP, SACK-permitted, NOP, window scale. */
 function guiseSynOptions(mss: number): Uint8Array {
   return Uint8Array.of(...unscaledSynOptions(mss), ...SCALE_14);
 }

@@ -138,6 +138,12 @@ struct EngineRig {
     return all;
   }
 
+  // How many events are of a type, and of a flow unless `id` is 0.
+  static size_t count_of(const std::vector<Event>& events, guise::EventType type, uint32_t id = 0) {
+    return static_cast<size_t>(std::ranges::count_if(
+        events, [=](const auto& event) { return event.record.type == type && (id == 0 || event.record.id == id); }));
+  }
+
   std::vector<guise::UniqueFd> wires;  // by worker
   std::unique_ptr<guise::Engine> engine;
 };

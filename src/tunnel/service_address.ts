@@ -10,7 +10,7 @@ import { NAMES } from '../policy.js';
 import { formatEndpoint, type Endpoint } from '../wire/endpoint.js';
 import type { Remote } from './remote.js';
 
-export class Service {
+export class ServiceAddress {
   readonly #remote: Remote;
   readonly #log: ConnectionLog;
   readonly #clock: Clock;
@@ -30,8 +30,7 @@ export class Service {
    */
   async find(isWanted: () => boolean): Promise<Endpoint | undefined> {
     for (;;) {
-      this.#finding ??= this.#look().finally(() => (this.#finding = undefined));
-      const found = await this.#finding;
+      const found = await this.#lookOnce();
       if (found || !isWanted()) return found;
       await this.#clock.wait(NAMES.serviceWait);
       if (!isWanted()) return undefined;
@@ -41,9 +40,14 @@ export class Service {
   /** Whether it is at another address now than at one that refuses. */
   async movedFrom(refusing: Endpoint): Promise<boolean> {
     if (this.#remote.known.length === 1) return false;
-    this.#finding ??= this.#look().finally(() => (this.#finding = undefined));
-    const found = await this.#finding;
+    const found = await this.#lookOnce();
     return found !== undefined && formatEndpoint(found) !== formatEndpoint(refusing);
+  }
+
+  /** All who ask meanwhile hear the same. */
+  #lookOnce(): Promise<Endpoint | undefined> {
+    this.#finding ??= this.#look().finally(() => (this.#finding = undefined));
+    return this.#finding;
   }
 
   async #look(): Promise<Endpoint | undefined> {
