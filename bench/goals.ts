@@ -71,6 +71,8 @@ export const GOALS: readonly Goal[] = [
   above('round trip p50 above a plain UDP relay at the client, µs', ONE_RELAY, 15),
   above('round trip p50 above plain UDP relays on both hosts, µs', TWO_RELAYS, 15),
   ratio('WireGuard through guise / WireGuard alone', guise('wireGuard'), straight('wireGuard'), 0.95),
+  ratio('kernel TCP beside an idle guise / without', guise('tcpBeside'), straight('tcpBeside'), 0.98),
+  ratio('the same, no TSO', guise('tcpBeside', 'noTso'), straight('tcpBeside', 'noTso'), 0.98),
   {
     title: 'JavaScript to JavaScript, thousand datagrams/s',
     goal: 300,

@@ -69,6 +69,7 @@ export const FIGURES = {
   flowMemory10000: less('resident memory of an idle flow, of 10 000', 'KiB', 2),
   idleCpu10000: less('processor time, 10 000 idle flows', '%', 2),
   wireGuard: more('kernel TCP inside WireGuard', 'Gbit/s', 2),
+  tcpBeside: more('goodput, kernel TCP that does not pass through it', 'Gbit/s', 2),
   library: more('JavaScript to JavaScript, a core a side', 'k/s', 0),
 } as const satisfies Record<string, Figure>;
 
@@ -244,6 +245,13 @@ export const HEATS: readonly Heat[] = [
       const many = await idle(track, 5);
       return { flowMemory10000: (many.resident - none.resident) / 10_000, idleCpu10000: many.cpu * 100 };
     },
+  },
+  {
+    // Its packet sockets see each packet of the host: what does that cost those that are not its own?
+    name: 'kernel TCP beside it, idle',
+    profiles: ['tso', 'noTso'],
+    only: [STRAIGHT_UDP, GUISE],
+    run: async (track) => ({ tcpBeside: await kernelTcp(track) }),
   },
   { name: 'WireGuard', profiles: ['tso'], run: async (track) => ({ wireGuard: await throughWireGuard(track) }) },
   {
