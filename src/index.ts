@@ -10,7 +10,7 @@ export type {
   TunOptions,
 } from './fake_tcp/options.js';
 export { Socket } from './fake_tcp/socket.js';
-export type { SocketEvents, SocketPath } from './fake_tcp/flow.js';
+export type { SocketEvents, SocketPath } from './fake_tcp/socket_events.js';
 export { Listener } from './fake_tcp/listener.js';
 export type { ListenerEvents } from './fake_tcp/backlog.js';
 export { UdpListener } from './fake_tcp/udp_listener.js';

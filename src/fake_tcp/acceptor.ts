@@ -9,7 +9,7 @@ import type { Profile } from '../wire/profile.js';
 import type { TupleBytes } from '../wire/tuple.js';
 import type { PeerSyn } from '../wire/syn_options.js';
 import type { Backlog } from './backlog.js';
-import type { FlowInit } from './flow.js';
+import type { FlowInit } from './flow_init.js';
 import type { LocalEnds } from './local_ends.js';
 import type { Socket } from './socket.js';
 

@@ -14,7 +14,7 @@ import { ActiveOpen, NO_OPTIONS, type OpenOutcome, type OpenStep } from './activ
 import { ConnectEvidence, type Leaving } from './connect_evidence.js';
 import type { ConnectSettings } from './options.js';
 import { PHANTUN_ISN, type Profile } from '../wire/profile.js';
-import type { FlowInit } from './flow.js';
+import type { FlowInit } from './flow_init.js';
 import { headersOf } from './path_mtu.js';
 import type { Socket } from './socket.js';
 import type { LocalEnds } from './local_ends.js';

@@ -3,121 +3,35 @@
  * Socket that a user has of it. The stack and the Socket both talk to this; the Socket shows what is public.
  */
 import type { EventEmitter } from 'node:events';
-import { isIPv4 } from 'node:net';
-import { guiseError, systemError, type GuiseError } from '../errors.js';
+import { guiseError, systemError } from '../errors.js';
 import type { Engine } from '../native/engine.js';
 import type { FlowCounters, IcmpError, Segment, UdpApplication } from '../native/types.js';
 import { CONNECTION } from '../policy.js';
 import type { Endpoint } from '../wire/endpoint.js';
-import { ACK, FIN, RST } from '../wire/flags.js';
+import { RST } from '../wire/flags.js';
 import type { Profile } from '../wire/profile.js';
 import { localEnd, remoteEnd, tupleOf } from '../wire/tuple.js';
-import { NO_OPTIONS } from './active_open.js';
 import { refuse } from './arguments.js';
-import { Boundaries } from './boundaries.js';
 import { Connection, type ConnectionStep } from './connection.js';
+import { sendControl } from './control_segments.js';
 import { emit } from './emit.js';
+import type { FlowInit } from './flow_init.js';
+import { FlowPath, type PathHost } from './flow_path.js';
 import { Inbox } from './inbox.js';
 import type { LivenessOptions } from './liveness.js';
-import { PathMtu, type PathLimitReason, type PathStep } from './path_mtu.js';
-
-/**
- * What a {@link Socket} emits.
- *
- * @example
- * ```ts
- * import type { Socket, SocketEvents } from 'guise';
- *
- * declare const socket: Socket;
- * const echo = (...[datagram]: SocketEvents['message']): void => socket.send(datagram);
- * socket.on('message', echo);
- * ```
- */
-export interface SocketEvents {
-  /** A datagram, which is the listener's to keep. */
-  message: [datagram: Uint8Array];
-  /** ECONNRESET when the peer resets, ETIMEDOUT when it is silent, EADDRNOTAVAIL when the host has lost the address. */
-  error: [error: Error];
-  /** The largest packet that the path carries is another one now, or whether larger datagrams arrive is. */
-  path: [path: SocketPath];
-  /**
-   * The UDP side that it is spliced to takes no datagrams: ECONNREFUSED when nobody listens there, EHOSTUNREACH,
-   * ENETUNREACH, EPERM and the like when there is no way. They are dropped and counted, the connection stays.
-   */
-  refused: [error: GuiseError];
-  /** The UDP side that has refused datagrams has sent one. */
-  answered: [];
-  /** Once and last. */
-  close: [];
-}
-
-/**
- * What the path of a connection carries, as far as it is known.
- *
- * @example
- * ```ts
- * import type { Socket, SocketPath } from 'guise';
- *
- * declare const socket: Socket;
- * const { mtu, datagram, fragments }: SocketPath = socket.path;
- * console.log(`packets of ${mtu} bytes: larger datagrams than ${datagram} bytes ${fragments ? 'are cut' : 'are lost'}`);
- * ```
- */
-export interface SocketPath {
-  /** Bytes of the largest IP packet that is sent. */
-  readonly mtu: number;
-  /** Bytes of the largest datagram that leaves in one packet. */
-  readonly datagram: number;
-  /** Larger datagrams leave in fragments (IPv4 only); else they are dropped and counted (`pathMtu`). */
-  readonly fragments: boolean;
-  /**
-   * What holds it down: this side's `mtu`, the host's `route`, the `peer`'s SYN or who has changed it on the way, a
-   * `router` that said so by ICMP, or that larger probes did not arrive (`probe`).
-   */
-  readonly reason: PathLimitReason;
-  /** The router's address, where it is one. */
-  readonly router?: string;
-}
+import type { SocketEvents, SocketPath } from './socket_events.js';
 
 /** What the flows of a stack share. */
-export interface FlowHost {
+export interface FlowHost extends PathHost {
   readonly engine: Engine;
   /** RSTs do not end established connections: for networks that inject them. */
   readonly ignoreRst: boolean;
-  /** Bytes of the largest IP packet of each connection. */
-  readonly mtu: number;
-  /** … that the host's routes carry to a remote address, where that is known. */
-  routeMtu(remote: Endpoint): number | undefined;
   /** Applications that are not gone, and the flow that carries each. */
   readonly applications: Map<UdpApplication, Flow | undefined>;
   /** Finds out whether the peer answers a SYN from another port. */
   ask(flow: Flow): Promise<boolean>;
   /** Called once when the data plane's flow has been forgotten. */
   forget(flow: Flow): void;
-}
-
-export interface FlowInit {
-  /** In the data plane. */
-  readonly id: number;
-  readonly worker: number;
-  /** The tuple, as `tupleKey` makes it. */
-  readonly key: string;
-  readonly profile: Profile;
-  /** The handshake had a window that neither guise nor phantun sends. */
-  readonly foreign: boolean;
-  /** Windows are scaled: as far as is known, both SYNs had the option when they arrived. */
-  readonly scaled: boolean;
-  /** Its MSS: bytes of payload that the peer takes in one segment, undefined where it did not say. */
-  readonly peerMss: number | undefined;
-  readonly maxPayload: number;
-  /** Milliseconds from our SYN to its answer, where that is known. */
-  readonly roundTrip?: number;
-  /** Datagrams that came before the flow was in the table. */
-  readonly early: readonly Uint8Array[];
-  /** The peer has opened it. */
-  readonly accepted: boolean;
-  /** Lets this side's end go. */
-  readonly release: () => void;
 }
 
 export class Flow {
@@ -151,12 +65,8 @@ export class Flow {
   #lastCounters: FlowCounters | undefined;
   #activity = 0;
   #activeAt = 0;
-  readonly #peerMss: number | undefined;
-  /** Most flows never need it: it comes when there is something to find out. */
-  #path: PathMtu | undefined;
-  #pathTimer: NodeJS.Timeout | undefined;
-  /** Until it is known, or cannot be found out. */
-  #boundaries: Boundaries | undefined;
+  /** While there is something to find out, or something is known that the stack's `mtu` does not say. */
+  #path: FlowPath | undefined;
 
   constructor(host: FlowHost, init: FlowInit) {
     const { id, worker, key, profile, scaled, maxPayload, early, accepted, release } = init;
@@ -171,11 +81,9 @@ export class Flow {
     this.maxPayload = maxPayload;
     this.#early = early;
     this.#connection = new Connection({ profile, ignoreRst: host.ignoreRst });
-    this.#peerMss = init.peerMss;
-    const path = this.#newPath();
-    host.engine.setPathLimit(id, path);
-    if (path.reason !== 'own') this.#path = path;
-    if (profile === 'guise') this.#boundaries = new Boundaries(path.payload, init.foreign);
+    const path = new FlowPath(this, host);
+    path.begin(init);
+    if (!path.isForgettable) this.#path = path;
   }
 
   /** Whose listeners hear of it: the Socket, before anything happens. */
@@ -197,8 +105,7 @@ export class Flow {
   }
 
   get path(): SocketPath {
-    const { size, payload, fragments, reason, router } = this.#path ?? this.#newPath();
-    return { mtu: size, datagram: payload, fragments, reason, ...(router === undefined ? {} : { router }) };
+    return (this.#path ?? new FlowPath(this, this.#host)).known;
   }
 
   get counters(): FlowCounters {
@@ -300,27 +207,29 @@ export class Flow {
   /** A RST or a FIN, which the data plane has found valid. */
   receiveSegment({ flags, seq, payload }: Segment): void {
     // The other end has found out first, and closed.
-    if (this.#boundaries?.isProxied(this.#host.engine.flowSigns(this.id).received)) return this.recut();
+    if (this.#path?.isProxied) return this.recut();
     if (flags & RST) this.#apply(this.#connection.reset());
     else this.#apply(this.#connection.finished(), (seq + payload.length + 1) >>> 0);
   }
 
   /** A datagram has left that the path may not carry. */
   sentLarge(size: number, now: number): void {
-    this.#onPath((path) => {
-      const route = this.#host.routeMtu(this.remote);
-      if (route !== undefined) path.routeIs(route);
-      return path.sent(size, now);
-    });
+    if (!this.#ended) this.#findPath().sentLarge(size, now);
   }
 
   /** The peer has had a probe. */
   probeAnswered(token: number, payload: number, now: number): void {
-    if (Boundaries.asked(token)) {
-      if (this.#boundaries?.answer(token, payload)) this.recut();
-      return;
-    }
-    this.#onPath((path) => path.answer(token, payload, now));
+    if (!this.#ended && this.#path?.probeAnswered(token, payload, now)) this.recut();
+  }
+
+  /** Somebody on the path has not passed on a segment that is under way. */
+  icmpError({ kind, mtu, from }: IcmpError, now: number): void {
+    if (kind === 'tooBig' && !this.#ended) this.#findPath().tooBig(mtu, from, now);
+  }
+
+  /** The path's limit is another one now. */
+  pathChanged(): void {
+    emit(this.#emitter, 'path', this.path);
   }
 
   /** Something on the path cuts or joins segments. */
@@ -330,19 +239,11 @@ export class Flow {
 
   /** Asks the peer whether segments come as they left, where that is due and `may` be. When to check next, or Infinity. */
   checkBoundaries(now: number, may: () => boolean): number {
-    if (!this.#boundaries || this.#ended) return Infinity;
-    const { engine } = this.#host;
-    const { probes, next, recut } = this.#boundaries.check(now, engine.flowSigns(this.id).received, may);
+    if (!this.#path || this.#ended) return Infinity;
+    const { next, recut } = this.#path.checkBoundaries(now, may);
     if (recut) this.recut();
-    for (const probe of probes) engine.sendProbe(this.id, probe);
-    if (next === Infinity) this.#boundaries = undefined;
+    if (this.#path?.isForgettable) this.#path = undefined;
     return next;
-  }
-
-  /** Somebody on the path has not passed on a segment that is under way. */
-  icmpError({ kind, mtu, from }: IcmpError, now: number): void {
-    if (kind !== 'tooBig') return;
-    this.#onPath((path) => path.tooBig(mtu, from, now));
   }
 
   /** The UDP side takes no datagrams, as a negative errno says, or is heard again: 0. */
@@ -428,7 +329,7 @@ export class Flow {
       this.#host.applications.delete(this.#application);
       this.#application = undefined;
     }
-    if (send) this.#sendControl(send, receiveNext);
+    if (send) sendControl(this.#host.engine, this, send, receiveNext);
     if (ask) void this.#ask();
     if (wait !== undefined) this.#wait(wait);
     if (ended) this.#end(ended);
@@ -442,7 +343,7 @@ export class Flow {
 
   #end(why: NonNullable<ConnectionStep['ended']>): void {
     this.#ended = true;
-    clearTimeout(this.#pathTimer);
+    this.#path?.end();
     if (why !== 'closed') this.#error = systemError(why, 'read', this.remote);
     // What came before the peer's FIN is to be had after it.
     else if (this.#isHeld) this.read();
@@ -467,56 +368,9 @@ export class Flow {
     emit(this.#emitter, 'close');
   }
 
-  #newPath(): PathMtu {
-    return new PathMtu({
-      family: isIPv4(this.remote.address) ? 4 : 6,
-      most: this.#host.mtu,
-      route: this.#host.routeMtu(this.remote),
-      peerMss: this.#peerMss,
-      probes: this.profile === 'guise',
-    });
-  }
-
-  /** Does what the path wants when something is known of it; tells the data plane, and the listeners, what is new. */
-  #onPath(happens: (path: PathMtu) => PathStep): void {
-    if (this.#ended) return;
-    const path = (this.#path ??= this.#newPath());
-    const before = { payload: path.payload, fragments: path.fragments, watched: path.watched };
-    const { probes = [], wait } = happens(path);
-    const isOther = path.payload !== before.payload || path.fragments !== before.fragments;
-    const { engine } = this.#host;
-    if (isOther || path.watched !== before.watched) engine.setPathLimit(this.id, path);
-    for (const probe of probes) engine.sendProbe(this.id, probe);
-    if (wait !== undefined) {
-      clearTimeout(this.#pathTimer);
-      const onTime = (): void => this.#onPath((each) => each.timeout(performance.now()));
-      this.#pathTimer = setTimeout(onTime, wait).unref();
-    }
-    if (isOther) emit(this.#emitter, 'path', this.path);
-  }
-
-  #sendControl(what: NonNullable<ConnectionStep['send']>, receiveNext?: number): void {
-    const { engine } = this.#host;
-    switch (what) {
-      case 'ack':
-        return engine.sendControl(this.id, ACK, receiveNext);
-      case 'fin':
-        return engine.sendControl(this.id, FIN | ACK, receiveNext);
-      case 'reset':
-        return engine.sendControl(this.id, RST);
-      case 'finAgain':
-        return this.#sendAgain(FIN | ACK, engine.flowNumbers(this.id).sendNext - 1);
-      case 'probe':
-        // A number that the peer has acknowledged already has to be answered (RFC 9293 §3.10.7.4); phantun does so for
-        // a number one before the last that it has acknowledged.
-        return this.#sendAgain(ACK, engine.flowNumbers(this.id).peerAck - 1);
-    }
-  }
-
-  #sendAgain(flags: number, seq: number): void {
-    const { engine } = this.#host;
-    const ack = engine.flowNumbers(this.id).receiveNext;
-    engine.sendSegment(this.worker, tupleOf(this.key), { flags, seq: seq >>> 0, ack, options: NO_OPTIONS });
+  #findPath(): FlowPath {
+    this.#path ??= new FlowPath(this, this.#host);
+    return this.#path;
   }
 
   #wait(milliseconds: number): void {

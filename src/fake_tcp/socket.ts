@@ -4,7 +4,8 @@ import type { Endpoint } from '../wire/endpoint.js';
 import type { Profile } from '../wire/profile.js';
 import { checkBytes, checkEndpoint } from './arguments.js';
 import type { FlowCounters } from './counters.js';
-import { Flow, type SocketEvents, type SocketPath } from './flow.js';
+import { Flow } from './flow.js';
+import type { SocketEvents, SocketPath } from './socket_events.js';
 import { checkApplication, type UdpApplication } from './udp_listener.js';
 
 /** Makes the Socket of a flow. */

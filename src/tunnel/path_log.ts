@@ -1,7 +1,7 @@
 /** What is said of paths that carry less than others: once for each remote address, and again when it changes. */
 import { isIPv4 } from 'node:net';
-import type { SocketPath } from '../fake_tcp/flow.js';
 import type { Socket } from '../fake_tcp/socket.js';
+import type { SocketPath } from '../fake_tcp/socket_events.js';
 import type { ConnectionLog } from '../observe/log.js';
 import { OBSERVE } from '../policy.js';
 import { wireGuardMtu } from './mtu.js';

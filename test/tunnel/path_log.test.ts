@@ -1,6 +1,6 @@
 import { EventEmitter } from 'node:events';
 import t from 'tap';
-import type { SocketPath } from '../../src/fake_tcp/flow.js';
+import type { SocketPath } from '../../src/fake_tcp/socket_events.js';
 import type { Socket } from '../../src/fake_tcp/socket.js';
 import { ConnectionLog } from '../../src/observe/log.js';
 import { OBSERVE } from '../../src/policy.js';
