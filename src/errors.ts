@@ -413,7 +413,7 @@ const DROPS: Readonly<Record<string, Entry>> = {
     mend: 'lower the MTU of WireGuard (see the MTU line above)',
   },
   emptyDatagram: {
-    sentence: 'datagrams of 0 bytes, which no segment can carry',
+    sentence: 'datagrams of 0 bytes, which go only between two guises that have heard of each other',
     mend: 'have the application send a byte at least (WireGuard never sends less)',
   },
   deviceRefused: {

@@ -272,7 +272,7 @@ int UdpSocket::send_once(const UdpTarget& target, iovec* vectors, size_t count, 
 
 Sent UdpSocket::send(const UdpTarget& target, SegmentRun& run) {
   if (run.segments() > 1 && !segmentation_.load(std::memory_order_relaxed)) return send_each(target, run);
-  const auto segments = static_cast<uint32_t>(run.segments());
+  const auto segments = static_cast<uint32_t>(std::max<size_t>(1, run.segments()));
   last_sent_.store(segments, std::memory_order_relaxed);
   const int error = send_once(target, run.vectors(), run.vector_count(), run.segments() > 1 ? run.segment_size() : 0);
   if (error == 0) return {};

@@ -119,7 +119,7 @@ class UdpSocket {
   // Datagrams of the last send: as many as such an error speaks of.
   [[nodiscard]] uint32_t last_sent() const { return last_sent_.load(std::memory_order_relaxed); }
 
-  // Sends the run's datagrams. Any thread may call it.
+  // Sends the run's datagrams; an empty run is one of 0 bytes. Any thread may call it.
   [[nodiscard]] Sent send(const UdpTarget& target, SegmentRun& run);
 
  private:

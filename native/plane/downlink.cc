@@ -86,6 +86,26 @@ bool Downlink::take_icmp(const Packet& packet) {
 void Downlink::take_note(Flow& flow, const Note& note, size_t size) {
   if (note.type == Note::Type::kAnswer) context_.emit_answer(flow, note);
   if (note.type == Note::Type::kProbe) take_probe(flow, note, size);
+  if (note.type == Note::Type::kEmpty) take_empty(flow);
+}
+
+void Downlink::take_empty(Flow& flow) {
+  count(flow.counters.received_datagrams);
+  switch (flow.delivery.load(std::memory_order_acquire)) {
+    case Delivery::kSpliced:
+      flush();
+      return context_.count_send(flow, flow.port->socket.send(flow.target, run_));
+    case Delivery::kJavaScript: {
+      SegmentView empty;
+      empty.tuple = flow.tuple;
+      if (!context_.emit(EventType::kDatagram, flow.id, flow.generation, empty))
+        drop_received(flow, DropReason::kEventsFull, 1);
+      return;
+    }
+    case Delivery::kHeld:  // the queue is bounded by bytes, of which there are none
+    case Delivery::kDropped:
+      return drop_received(flow, DropReason::kEmptyDatagram, 1);
+  }
 }
 
 // The answer lies behind what the peer has acknowledged, as the probe does.
@@ -277,10 +297,9 @@ void Downlink::splice(Flow& flow, const std::vector<Datagram>& datagrams) {
   flush();
   const std::lock_guard lock(flow.held_mutex);
   const auto send = [&](const Datagram& datagram) {
-    if (datagram.empty()) return;
-    run_.add(datagram.data(), datagram.size(), datagram.size());
-    flow_ = &flow;
-    flush();
+    if (!datagram.empty()) run_.add(datagram.data(), datagram.size(), datagram.size());
+    context_.count_send(flow, flow.port->socket.send(flow.target, run_));
+    run_.clear();
   };
   std::ranges::for_each(datagrams, send);
   for (; !flow.held.empty(); flow.held.pop()) send(flow.held.front());

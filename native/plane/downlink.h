@@ -53,6 +53,7 @@ class Downlink {
   [[nodiscard]] bool take_icmp(const Packet& packet);
   void take_note(Flow& flow, const Note& note, size_t size);
   void take_probe(Flow& flow, const Note& probe, size_t size);
+  void take_empty(Flow& flow);
   void take_known_or_not(const SegmentView& segment);
   void take_established(Flow& flow, const SegmentView& segment);
   void take_judged(Flow& flow, const SegmentView& segment, const FlowNumbers& numbers, Verdict verdict);

@@ -171,6 +171,13 @@ struct Flow : std::enable_shared_from_this<Flow> {
     return seq - now.peer_ack < now.send_next - now.peer_ack || seq == note_sequence.load(std::memory_order_relaxed);
   }
 
+  // The owner's: whether the peer takes notes. A server does not know the connection before it has answered: it would
+  // take the note for a first datagram.
+  [[nodiscard]] bool takes_notes() const {
+    return acknowledges &&
+           (window_open.load(std::memory_order_relaxed) || read_counter(counters.received_segments) > 0);
+  }
+
   // A reader's. The last one, not the highest: phantun answers a probe by what it said last, and goes back with it.
   void take_ack(uint32_t ack) { set(counters.peer_ack, ack); }
 

@@ -28,7 +28,7 @@ void Uplink::receive(UdpPort& port) {
   for (size_t i = 0; i < messages; ++i) {
     const std::span<const uint8_t> bytes = batch_.bytes(i);
     if (bytes.empty()) {
-      context_.counters.drop(DropReason::kEmptyDatagram);
+      take_empty(port, i);
       continue;
     }
     Application* application = port.connected() ? port.endpoint.get() : application_of(port, i);
@@ -62,10 +62,12 @@ void Uplink::take_errors(UdpPort& port) {
   }
 }
 
+Tuple Uplink::tuple_of(const UdpPort& port, size_t message) const {
+  return {.local = {batch_.destination(message), port.number}, .remote = batch_.source(message)};
+}
+
 Application* Uplink::application_of(UdpPort& port, size_t message) {
-  Tuple tuple;
-  tuple.remote = batch_.source(message);
-  tuple.local = {batch_.destination(message), port.number};
+  const Tuple tuple = tuple_of(port, message);
   Application* application = context_.applications.find(tuple);
   return application ? application : admit(port, tuple);
 }
@@ -135,12 +137,19 @@ void Uplink::release_unsent(Flow& flow) {
 
 void Uplink::send_or_keep(Flow& flow, const std::vector<Datagram>& datagrams) {
   if (!flow.window_open.load(std::memory_order_relaxed) || !flow.unsent.empty()) {
-    for (const Datagram& datagram : datagrams) flow.unsent.push(datagram);
+    for (const Datagram& datagram : datagrams) {
+      if (datagram.empty()) {
+        send_empty(flow);
+      } else {
+        flow.unsent.push(datagram);
+      }
+    }
     return release(flow);
   }
   size_t bytes = 0;
   for (const Datagram& datagram : datagrams) {
     bytes += datagram.size();
+    if (datagram.empty()) send_empty(flow);
     send(flow, datagram, datagram.size());
   }
   flush();
@@ -220,6 +229,22 @@ void Uplink::send_in_fragments(Flow& flow, std::span<const uint8_t> datagram) {
   count(context_.counters.engine().fragmented);
   const uint32_t refused = context_.write_fragments(flow, seq, flow.push ? kAck | kPsh : kAck, datagram);
   if (refused > 0) count(flow.counters.sent_drops, refused);
+}
+
+void Uplink::take_empty(const UdpPort& port, size_t message) {
+  const Application* application =
+      port.connected() ? port.endpoint.get() : context_.applications.find(tuple_of(port, message));
+  if (application && application->flow) return send_empty(*application->flow);
+  context_.counters.drop(DropReason::kEmptyDatagram);
+}
+
+// A segment without data is an ACK, so a note says it: out of order, behind what the peer has acknowledged.
+void Uplink::send_empty(Flow& flow) {
+  if (!flow.takes_notes()) return drop_sent(flow, DropReason::kEmptyDatagram);
+  uint8_t note[Note::kSize];
+  write_note(note, {.type = Note::Type::kEmpty}, context_.next_nonce());
+  count(flow.counters.sent_datagrams);
+  context_.write_segment(flow, flow.numbers().peer_ack - sizeof note, flow.acknowledge(), kAck, note);
 }
 
 void Uplink::send_beside(Flow& flow, uint32_t seq, std::span<const uint8_t> bytes, size_t segment_size) {

@@ -40,6 +40,8 @@ class Uplink {
   void push_stalled();
 
  private:
+  [[nodiscard]] Tuple tuple_of(const UdpPort& port, size_t message) const;
+  // Whose a message is; null when there is one application too many.
   Application* application_of(UdpPort& port, size_t message);
   Application* admit(UdpPort& port, const Tuple& tuple);
   [[nodiscard]] uint32_t free_application_id();
@@ -48,6 +50,9 @@ class Uplink {
   // Datagrams some of which are larger than usual_size.
   void send_large(Flow& flow, std::span<const uint8_t> bytes, size_t segment_size);
   void send_in_fragments(Flow& flow, std::span<const uint8_t> datagram);
+  // A datagram of 0 bytes that came from an application: it opens no connection.
+  void take_empty(const UdpPort& port, size_t message);
+  void send_empty(Flow& flow);
   void drop_sent(Flow& flow, DropReason reason);
   void say_large(Flow& flow, size_t datagram_size);
   void look_for_progress(Flow& flow);

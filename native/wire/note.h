@@ -14,6 +14,7 @@ struct Note {
   enum class Type : uint8_t {
     kProbe = 1,   // to be answered
     kAnswer = 2,  // to a probe: with its token, and the size that it came in
+    kEmpty = 3,   // a datagram of 0 bytes
   };
   // Bytes of a note; it may be followed by zeros, as many as one likes.
   static constexpr size_t kSize = 24;

@@ -109,7 +109,7 @@ export class Socket extends EventEmitter<SocketEvents> implements AsyncIterable<
    * Sends one datagram as one segment, in the order of the calls; it is not copied until the current task ends. What
    * is sent faster than the device takes it (4 MiB ahead) is dropped and counted: `counters.sentDrops`.
    *
-   * @param datagram 1 to `maxPayload` bytes
+   * @param datagram 1 to `maxPayload` bytes; to a guise 0 as well, which is dropped and counted before the peer was heard
    * @throws {GuiseError} ERR_GUISE_DATAGRAM_SIZE, ERR_GUISE_CLOSED, ERR_GUISE_ARGUMENT
    */
   send(datagram: Uint8Array): void {

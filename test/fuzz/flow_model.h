@@ -2,7 +2,8 @@
 //
 // - No datagram comes out that did not go in for that flow: each once, unchanged, in order.
 // - Every data segment out goes on where the last of its flow ended; a flow that is closed sends none.
-// - Notes take no number, and nobody gets them; ICMP errors that are told of speak of a tuple of ours.
+// - Notes take no number, and nobody gets more of them than datagrams of 0 bytes; ICMP errors that are told of speak of a
+//   tuple of ours.
 // - Events name the generation of an id that is of their tuple; connections open with a cookie that was sent.
 // - What was counted adds up: all that was received is delivered, held or counted as dropped; all that was sent is
 // seen.
@@ -79,7 +80,6 @@ class FlowModel {
     generations_[one.id].fate = Fate::kDelivered;
     one.senders |= bit(backend(index_of(one)));
     for (const auto& datagram : first) {
-      if (datagram.empty()) continue;
       in_.put(first_of(index_of(one)), datagram);
       ++received_;
     }
@@ -107,6 +107,8 @@ class FlowModel {
   void peer_sends(const guise::SegmentView& segment, size_t worker) {
     const auto index = index_of(segment.tuple);
     if (!index || segment.flags & (guise::kSyn | guise::kRst | guise::kFin)) return;
+    const auto note = guise::read_note(segment.payload);
+    if (note && note->type == guise::Note::Type::kEmpty) in_.put(segments_of(*index, worker), {});
     guise::each_datagram(segment.payload, segment.segment_size,
                          [&](auto datagram) { in_.put(segments_of(*index, worker), datagram); });
   }
@@ -132,7 +134,10 @@ class FlowModel {
     if (syn_ack) one.cookies.insert(one.cookie = segment.seq);
     const bool fin = segment.flags & guise::kFin;
     if (segment.payload.empty() && !fin) return;
-    if (guise::read_note(segment.payload)) return;
+    if (const auto note = guise::read_note(segment.payload)) {
+      if (note->type == guise::Note::Type::kEmpty) ++seen_;
+      return;
+    }
     // What the device refused has taken its numbers nevertheless.
     const bool gaps = dropped(guise::DropReason::kDeviceRefused) > 0;
     auto& next = one.send_next[worker];

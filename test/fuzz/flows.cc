@@ -361,7 +361,7 @@ void Script::put_note() {
   std::vector<uint8_t> payload(Note::kSize + input_.value<uint16_t>() % 1600u);
   const uint8_t what = input_.byte();
   write_note(payload.data(),
-             {.type = static_cast<Note::Type>(1 + (what & 1)),
+             {.type = what & 4 ? Note::Type::kEmpty : static_cast<Note::Type>(1 + (what & 1)),
               .size = input_.value<uint16_t>(),
               .token = input_.value<uint32_t>()},
              ++stamp_);

@@ -271,7 +271,7 @@ void note_tests() {
     rig.settle();
     (void)rig.events();
     rig.put(1, kBehind, note_of({.type = Note::Type::kAnswer, .size = 1460, .token = 0xfedcba98}, 24));
-    rig.put(1, kBehind, note_of({.type = static_cast<Note::Type>(3), .size = 1, .token = 1}, 24));
+    rig.put(1, kBehind, note_of({.type = static_cast<Note::Type>(4), .size = 1, .token = 1}, 24));
     rig.settle();
     const auto events = rig.events();
     CHECK(events.size() == 1);
@@ -281,6 +281,95 @@ void note_tests() {
     CHECK(record.detail == rig.engine->counters()->flow(id).generation);
     CHECK(rig.next_packet().empty());
     CHECK(rig.engine->counters()->flow(id).receive_next == 1);
+  });
+
+  test("a datagram of 0 bytes leaves in a note, if the peer is a guise that knows the connection", [] {
+    LoopbackSocket application;
+    EngineRig rig;
+    const uint16_t port = rig.listen_udp();
+    CHECK(application.send(port, {}, 1));  // opens no connection
+    rig.settle();
+    CHECK(rig.events().empty() && rig.dropped(DropReason::kEmptyDatagram) == 1);
+    CHECK(application.send(port, Bytes(1), 1));
+    rig.settle();
+    const uint32_t id = rig.open(1);
+    CHECK(rig.engine->splice_application(id, rig.events().at(0).record.id) == 0);
+    rig.settle();
+    CHECK(all_sent(rig).size() == 1);
+    CHECK(application.send(port, {}, 1));
+    rig.settle();
+    rig.engine->send_datagrams(id, {Bytes(), Bytes(2)});
+    rig.settle();
+    const auto sent = all_sent(rig);
+    CHECK(sent.size() == 3);
+    for (size_t i = 0; i < sent.size() && i < 2; ++i) {
+      const auto note = read_note(sent[i].payload);
+      CHECK(note && note->type == Note::Type::kEmpty && sent[i].payload.size() == Note::kSize);
+      CHECK(sent[i].seq == 1 - uint32_t{Note::kSize} && sent[i].flags == kAck);
+    }
+    CHECK(sent.size() == 3 && sent[0].payload != sent[1].payload && sent[2].payload == Bytes(2) && sent[2].seq == 2);
+    const FlowCounters& flow = rig.engine->counters()->flow(id);
+    CHECK(flow.sent_datagrams == 4 && flow.sent_bytes == 3 && flow.sent_drops == 0);
+
+    for (const bool phantun : {false, true}) {
+      Flow::Options options;
+      options.tuple = EngineRig::tuple(phantun ? 2 : 3);
+      options.send_next = options.receive_next = 1;
+      options.max_payload = 1460;
+      options.limit_initial_window = true;
+      options.acknowledges = !phantun;
+      const auto other = static_cast<uint32_t>(rig.engine->open_flow(options));
+      const FlowCounters& counters = rig.engine->counters()->flow(other);
+      rig.engine->send_datagrams(other, {Bytes()});
+      rig.settle();
+      CHECK(rig.next_packet().empty() && counters.sent_drops == 1 && counters.sent_datagrams == 0);
+      rig.put(phantun ? 2 : 3, 1, {});
+      rig.settle();
+      rig.engine->send_datagrams(other, {Bytes()});
+      rig.settle();
+      CHECK(all_sent(rig).size() == (phantun ? 0 : 1));
+    }
+    CHECK(rig.dropped(DropReason::kEmptyDatagram) == 4);
+  });
+
+  test("a datagram of 0 bytes is delivered, to whomever it is for", [] {
+    LoopbackSocket backend;
+    EngineRig rig;
+    const uint32_t id = rig.open(1);
+    const FlowCounters& flow = rig.engine->counters()->flow(id);
+    const Bytes empty = note_of({.type = Note::Type::kEmpty}, Note::kSize);
+    rig.settle();
+    (void)rig.events();
+    rig.put(1, kBehind, empty);  // nobody is there yet: nothing would bound those that wait
+    rig.settle();
+    CHECK(flow.received_datagrams == 1 && flow.received_drops == 1 && rig.dropped(DropReason::kEmptyDatagram) == 1);
+    const uint32_t read = rig.open(2, true);
+    rig.settle();
+    (void)rig.events();
+    rig.put(2, kBehind, empty);
+    rig.settle();
+    const auto events = rig.events();
+    CHECK(events.size() == 1 && events[0].record.type == EventType::kDatagram && events[0].record.id == read);
+    CHECK(events.size() == 1 && events[0].payload.empty());
+
+    const char* syscall = "";
+    CHECK(rig.engine->splice_udp(id, backend.endpoint(), {Bytes(), Bytes(1)}, syscall) == 0);
+    rig.settle();
+    rig.put(1, 1, Bytes(3));
+    rig.put(1, kBehind, empty);
+    rig.settle();
+    uint16_t from = 0;
+    for (const size_t size : {0, 1, 3, 0}) {
+      const auto datagram = backend.receive(from);
+      CHECK(datagram.data() && datagram.size() == size);
+    }
+    CHECK(!backend.receive(from).data() && flow.received_datagrams == 3 && flow.receive_next == 4);
+    backend.refuse();
+    rig.put(1, kBehind, empty);
+    rig.settle();
+    rig.put(1, kBehind, empty);
+    rig.settle();
+    CHECK(flow.received_drops >= 2 && rig.dropped(DropReason::kBackendRefused) >= 1);
   });
 
   test("a late datagram that is no note is delivered, and so is a note in the place of data", [] {
