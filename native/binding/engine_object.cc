@@ -128,6 +128,7 @@ Napi::Function EngineObject::Define(Napi::Env env) {
                          InstanceMethod<&EngineObject::SendSegment>("sendSegment"),
                          InstanceMethod<&EngineObject::SendControl>("sendControl"),
                          InstanceMethod<&EngineObject::SetPathLimit>("setPathLimit"),
+                         InstanceMethod<&EngineObject::WatchSending>("watchSending"),
                          InstanceMethod<&EngineObject::SendProbe>("sendProbe"),
                          InstanceMethod<&EngineObject::SendDatagrams>("sendDatagrams"),
                          InstanceMethod<&EngineObject::Close>("close"),
@@ -369,6 +370,11 @@ Napi::Value EngineObject::SetPathLimit(const Napi::CallbackInfo& info) {
     if (!info[3].IsUndefined()) limit.watched = whole_number(info[3], "watched", 0, kMaxPacket);
     engine.set_path_limit(id_of(info[0], "flow"), limit);
   });
+}
+
+// (flow)
+Napi::Value EngineObject::WatchSending(const Napi::CallbackInfo& info) {
+  return With(info, [&](Engine& engine) { engine.watch_sending(id_of(info[0], "flow")); });
 }
 
 // (flow, token, size, span, fragment, pair)

@@ -50,6 +50,7 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
   Napi::Value SendSegment(const Napi::CallbackInfo& info);
   Napi::Value SendControl(const Napi::CallbackInfo& info);
   Napi::Value SetPathLimit(const Napi::CallbackInfo& info);
+  Napi::Value WatchSending(const Napi::CallbackInfo& info);
   Napi::Value SendProbe(const Napi::CallbackInfo& info);
   Napi::Value SendDatagrams(const Napi::CallbackInfo& info);
   void Close(const Napi::CallbackInfo& info);

@@ -68,7 +68,8 @@ Napi::Object event_types(Napi::Env env) {
                        {"icmpError", number(EventType::kIcmpError)},
                        {"applicationGone", number(EventType::kApplicationGone)},
                        {"refused", number(EventType::kRefused)},
-                       {"unsent", number(EventType::kUnsent)}});
+                       {"unsent", number(EventType::kUnsent)},
+                       {"awake", number(EventType::kAwake)}});
 }
 
 Napi::Object opening_detail(Napi::Env env) {

@@ -21,6 +21,7 @@ constexpr Field kFields[] = {
     {"leastAckBytes", &Policy::least_ack_bytes, 1, kGigabyte},
     {"mostAckBytes", &Policy::most_ack_bytes, 1, kGigabyte},
     {"unscaledAckBytes", &Policy::unscaled_ack_bytes, 1, kGigabyte},
+    {"everySecondRate", &Policy::every_second_rate, 0, kGigabyte},
     {"acksPerSecond", &Policy::acks_per_second, 1, kGigabyte},
     {"ackPaceInterval", &Policy::ack_pace_interval, 1, kHour},
     {"ackInterval", &Policy::ack_interval, 1, kHour},

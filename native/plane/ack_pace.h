@@ -1,8 +1,8 @@
 // How many bytes are received before a pure ACK is sent. Firewalls count what nobody has acknowledged yet and stop what
-// exceeds 64 KiB, 1 MiB or 2 MiB, so the fewer the better; but each ACK costs processor time at both ends. So as many
-// are sent a second as are affordable, whatever the rate: a slow connection acknowledges every second datagram, as TCP
-// does (RFC 9293 §3.8.6.3), a fast one what comes in a quarter of a millisecond. Gaps look like such a firewall: after
-// one it is every second datagram again.
+// exceeds 64 KiB, 1 MiB or 2 MiB, so the fewer the better; but each ACK costs processor time at both ends. So up to the
+// rate that the strictest of them let through every second datagram is acknowledged, as TCP does (RFC 9293 §3.8.6.3),
+// and what is faster has as many ACKs a second as are affordable. Gaps look like such a firewall: after one it is every
+// second datagram again.
 #pragma once
 
 #include <algorithm>
@@ -40,7 +40,9 @@ class AckPace {
     since_.store(now, std::memory_order_relaxed);
     from_.store(receive_next, std::memory_order_relaxed);
     if (gap_.exchange(false, std::memory_order_relaxed)) return;
-    const uint64_t each = received * 1000 / elapsed / policy_.acks_per_second;
+    const uint64_t rate = received * 1000 / elapsed;
+    const uint64_t beyond = rate - std::min<uint64_t>(rate, policy_.every_second_rate);
+    const uint64_t each = policy_.least_ack_bytes + beyond / policy_.acks_per_second;
     bytes_.store(static_cast<uint32_t>(std::clamp<uint64_t>(each, least(), most_)), std::memory_order_relaxed);
   }
 

@@ -240,6 +240,10 @@ void Engine::set_path_limit(uint32_t id, const PathLimit& limit) {
   }
 }
 
+void Engine::watch_sending(uint32_t id) {
+  if (const std::shared_ptr<Flow> found = flow(id)) found->asleep.store(true);
+}
+
 void Engine::send_probe(uint32_t id, const Probe& probe) {
   if (const std::shared_ptr<Flow> found = flow(id)) {
     owner_of(*found).post([found, probe](Worker& worker) { worker.send_probe(*found, probe); });

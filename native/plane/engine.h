@@ -71,6 +71,8 @@ class Engine {
   void send_control(uint32_t id, uint8_t flags, int64_t receive_next);
   // Of a flow: how its datagrams leave that do not fit one packet; see PathLimit.
   void set_path_limit(uint32_t id, const PathLimit& limit);
+  // kAwake is to tell of the next datagram that leaves on a flow. What leaves at the same moment may be missed.
+  void watch_sending(uint32_t id);
   // Sends a probe, once the peer has been heard.
   void send_probe(uint32_t id, const Probe& probe);
   void send_datagrams(uint32_t id, std::vector<Datagram> datagrams);

@@ -38,6 +38,7 @@ enum class EventType : uint8_t {
   kApplicationGone = 8,  // control. A flow was spliced to an application that is gone: what comes on it is dropped
   kRefused = 14,  // the UDP side of a flow takes no datagrams: seq is the errno that says why; 0 when it is heard again
   kUnsent = 15,   // a segment of no flow did not leave this host: seq is the errno
+  kAwake = 16,    // control. A datagram left on a flow, the first since Engine::watch_sending
 };
 
 // EventRecord::detail of a segment, beside its TTL, and of an opening: its window is none that guise or phantun sends.

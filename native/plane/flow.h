@@ -145,8 +145,11 @@ struct Flow : std::enable_shared_from_this<Flow> {
   std::atomic<bool> waits{false};
   // The owner's: the ACK number and SND.NXT when the peer was last found to acknowledge, and when that was.
   uint32_t progress_ack = 0, progress_send_next = 0, progress_at = 0;
+  uint8_t unanswered = 0;  // bare ACKs since then
   // The owner's: whether it is among those that wait, and since when, in milliseconds of a steady clock.
   bool stalled = false;
+  // The JavaScript thread's to set, the owner's to take: kAwake is to tell of the next datagram that leaves.
+  std::atomic<bool> asleep{false};
   uint32_t stalled_since = 0;
 
   // The JavaScript thread's: spliced to an application or endpoint, now or before.

@@ -11,6 +11,7 @@ struct Policy {
   uint32_t least_ack_bytes;
   uint32_t most_ack_bytes;
   uint32_t unscaled_ack_bytes;
+  uint32_t every_second_rate;
   uint32_t acks_per_second;
   uint32_t ack_pace_interval;
   uint32_t ack_interval;

@@ -223,9 +223,7 @@ void Uplink::send_large(Flow& flow, std::span<const uint8_t> bytes, size_t segme
 void Uplink::send_in_fragments(Flow& flow, std::span<const uint8_t> datagram) {
   flush();
   const uint32_t seq = flow.take_sequence(datagram.size());
-  count(flow.counters.sent_datagrams);
-  count(flow.counters.sent_bytes, datagram.size());
-  count(flow.counters.sent_batches);
+  count_sent(flow, 1, datagram.size());
   count(context_.counters.engine().fragmented);
   const uint32_t refused = context_.write_fragments(flow, seq, flow.push ? kAck | kPsh : kAck, datagram);
   if (refused > 0) count(flow.counters.sent_drops, refused);
@@ -243,7 +241,7 @@ void Uplink::send_empty(Flow& flow) {
   if (!flow.takes_notes()) return drop_sent(flow, DropReason::kEmptyDatagram);
   uint8_t note[Note::kSize];
   write_note(note, {.type = Note::Type::kEmpty}, context_.next_nonce());
-  count(flow.counters.sent_datagrams);
+  count_sent(flow, 1, 0);
   context_.write_segment(flow, flow.numbers().peer_ack - sizeof note, flow.acknowledge(), kAck, note);
 }
 
@@ -254,6 +252,14 @@ void Uplink::send_beside(Flow& flow, uint32_t seq, std::span<const uint8_t> byte
   PacketDevice& device = context_.device_of(flow);
   (void)context_.wrote(flow, way, device.write_run(way, flow.header, seq, flow.acknowledge(), false, run_));
   run_.clear();
+}
+
+void Uplink::count_sent(Flow& flow, size_t datagrams, size_t bytes) {
+  count(flow.counters.sent_datagrams, datagrams);
+  count(flow.counters.sent_bytes, bytes);
+  count(flow.counters.sent_batches);
+  if (flow.asleep.load(std::memory_order_relaxed) && flow.asleep.exchange(false)) [[unlikely]]
+    context_.emit_control(EventType::kAwake, flow);
 }
 
 void Uplink::drop_sent(Flow& flow, DropReason reason) {
@@ -277,9 +283,7 @@ void Uplink::flush() {
   flow_ = nullptr;
   if (run_.empty()) return;
   const uint32_t seq = flow.take_sequence(run_.bytes());
-  count(flow.counters.sent_datagrams, run_.segments());
-  count(flow.counters.sent_bytes, run_.bytes());
-  count(flow.counters.sent_batches);
+  count_sent(flow, run_.segments(), run_.bytes());
   const Way way = flow.way();
   PacketDevice& device = context_.device_of(flow);
   const uint32_t refused =
@@ -290,15 +294,20 @@ void Uplink::flush() {
 }
 
 // Where a firewall stops what exceeds some bytes that nobody has acknowledged, the peer gets nothing more, acknowledges
-// nothing more, and all that is sent is lost for good. A bare ACK passes, and tells the peer how far we are.
+// nothing more, and all that is sent is lost for good. A bare ACK passes, and tells the peer how far we are. Over a
+// long way the first answer takes a while, too: each next one is sent after twice the time.
 void Uplink::look_for_progress(Flow& flow) {
+  constexpr uint8_t kMostDoublings = 5;
   const uint32_t acknowledged = flow.numbers().peer_ack, time = now();
-  if (acknowledged == flow.progress_ack && time - flow.progress_at < context_.policy.unanswered_wait) return;
-  if (acknowledged == flow.progress_ack) {
-    context_.write_segment(flow, flow.send_next(), flow.acknowledge(), kAck);
-  } else {
+  if (acknowledged != flow.progress_ack) {
     flow.progress_ack = acknowledged;
     flow.progress_send_next = flow.send_next();
+    flow.unanswered = 0;
+  } else if (time - flow.progress_at < context_.policy.unanswered_wait << flow.unanswered) {
+    return;
+  } else {
+    context_.write_segment(flow, flow.send_next(), flow.acknowledge(), kAck);
+    flow.unanswered = std::min<uint8_t>(flow.unanswered + 1, kMostDoublings);
   }
   flow.progress_at = time;
 }

@@ -53,6 +53,7 @@ class Uplink {
   // A datagram of 0 bytes that came from an application: it opens no connection.
   void take_empty(const UdpPort& port, size_t message);
   void send_empty(Flow& flow);
+  void count_sent(Flow& flow, size_t datagrams, size_t bytes);
   void drop_sent(Flow& flow, DropReason reason);
   void say_large(Flow& flow, size_t datagram_size);
   void look_for_progress(Flow& flow);

@@ -6,6 +6,7 @@
  */
 import { BOUNDARIES } from '../policy.js';
 import type { PathProbe } from '../native/types.js';
+import type { Turns } from './turns.js';
 
 /** Tokens of these probes have this bit; those of the path's size do not. */
 const TOKEN_BIT = 2 ** 31;
@@ -23,6 +24,8 @@ export class Boundaries {
   readonly #largest: number;
   readonly #foreign: boolean;
   #wait: number = BOUNDARIES.wait;
+  /** When it may ask, while it waits for that. */
+  #turn: number | undefined;
   #tries = 0;
   #answers = 0;
   /** Segments that had come when the first probes were sent. */
@@ -46,9 +49,9 @@ export class Boundaries {
 
   /**
    * @param received segments that have come behind the handshake: before the first the peer may not know the connection
-   * @param may whether probes may be sent now; asked at most once
+   * @param turns when probes may be sent
    */
-  check(now: number, received: number, may: () => boolean): BoundaryStep {
+  check(now: number, received: number, turns: Pick<Turns, 'take'>): BoundaryStep {
     if (this.#kept === 3) return { probes: [], next: Infinity };
     if (this.#tries === BOUNDARIES.tries) {
       return { probes: [], next: Infinity, ...(this.isProxied(received) ? { recut: true } : {}) };
@@ -57,7 +60,9 @@ export class Boundaries {
       this.#wait = Math.min(2 * this.#wait, BOUNDARIES.longestWait);
       return { probes: [], next: now + this.#wait };
     }
-    if (!may()) return { probes: [], next: now + BOUNDARIES.wait };
+    this.#turn ??= turns.take(now);
+    if (this.#turn > now) return { probes: [], next: this.#turn };
+    this.#turn = undefined;
     if (this.#tries++ === 0) this.#received = received;
     const span = 2 * this.#largest;
     const pair = (token: number, size: number): PathProbe => ({ token, size, span, pair: true });

@@ -117,6 +117,16 @@ export class Connection {
     return this.#state === 'established' && this.#liveness ? this.#liveness.nextCheck : Infinity;
   }
 
+  /** Whether `awake` is to be called when a datagram is sent. */
+  get isWatched(): boolean {
+    return this.#state === 'established' && (this.#liveness?.isWatched ?? false);
+  }
+
+  /** A datagram has been sent, the first for some time. */
+  awake(now: number): void {
+    this.#liveness?.awake(now);
+  }
+
   /** Probes the peer when it has been silent, and gives it up. */
   checkLiveness(now: number, signs: Signs): ConnectionStep {
     if (this.#state !== 'established') return NOTHING;

@@ -20,6 +20,8 @@ import { FlowPath, type PathHost } from './flow_path.js';
 import { Inbox } from './inbox.js';
 import type { LivenessOptions } from './liveness.js';
 import type { SocketEvents, SocketPath } from './socket_events.js';
+import { NO_SLOT, type Timed } from './timing_wheel.js';
+import type { Turns } from './turns.js';
 
 /** What the flows of a stack share. */
 export interface FlowHost extends PathHost {
@@ -34,7 +36,7 @@ export interface FlowHost extends PathHost {
   forget(flow: Flow): void;
 }
 
-export class Flow {
+export class Flow implements Timed {
   readonly id: number;
   readonly key: string;
   readonly profile: Profile;
@@ -42,6 +44,7 @@ export class Flow {
   readonly maxPayload: number;
   readonly accepted: boolean;
   readonly worker: number;
+  slot: number = NO_SLOT;
 
   readonly #host: FlowHost;
   readonly #release: () => void;
@@ -239,12 +242,12 @@ export class Flow {
     this.#apply(this.#connection.recut());
   }
 
-  /** Asks the peer whether segments come as they left, where that is due and `may` be. When to check next, or Infinity. */
-  checkBoundaries(now: number, may: () => boolean): number {
+  /** Asks the peer whether segments come as they left, where that is due. When to check next, or Infinity. */
+  checkBoundaries(now: number, turns: Turns): number {
     if (!this.#path || this.#ended) return Infinity;
-    const { next, recut } = this.#path.checkBoundaries(now, may);
+    const { next, recut } = this.#path.checkBoundaries(now, turns);
     if (recut) this.recut();
-    if (this.#path?.isForgettable) this.#path = undefined;
+    if (this.#path.isForgettable) this.#path = undefined;
     return next;
   }
 
@@ -269,6 +272,13 @@ export class Flow {
   checkLiveness(now: number): number {
     const { engine } = this.#host;
     if (this.#connection.hasLiveness) this.#apply(this.#connection.checkLiveness(now, engine.flowSigns(this.id)));
+    if (this.#connection.isWatched) engine.watchSending(this.id);
+    return this.#connection.nextCheck;
+  }
+
+  /** A datagram has left, the first for some time. When to check next, or Infinity. */
+  awake(now: number): number {
+    this.#connection.awake(now);
     return this.#connection.nextCheck;
   }
 

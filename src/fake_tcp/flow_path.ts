@@ -9,6 +9,7 @@ import type { Profile } from '../wire/profile.js';
 import { Boundaries } from './boundaries.js';
 import { PathMtu, type PathStep } from './path_mtu.js';
 import type { SocketPath } from './socket_events.js';
+import type { Turns } from './turns.js';
 
 /** What the paths of a stack share. */
 export interface PathHost {
@@ -99,12 +100,12 @@ export class FlowPath {
   }
 
   /**
-   * Asks the peer whether segments come as they left, where that is due and `may` be: when to check next, or Infinity, and
-   * whether something on the path cuts or joins them.
+   * Asks the peer whether segments come as they left, where that is due: when to check next, or Infinity, and whether
+   * something on the path cuts or joins them.
    */
-  checkBoundaries(now: number, may: () => boolean): { readonly next: number; readonly recut: boolean } {
+  checkBoundaries(now: number, turns: Turns): { readonly next: number; readonly recut: boolean } {
     if (!this.#boundaries) return { next: Infinity, recut: false };
-    const { probes, next, recut = false } = this.#boundaries.check(now, this.#received, may);
+    const { probes, next, recut = false } = this.#boundaries.check(now, this.#received, turns);
     for (const probe of probes) this.#host.engine.sendProbe(this.#owner.id, probe);
     if (next === Infinity) this.#boundaries = undefined;
     return { next, recut };

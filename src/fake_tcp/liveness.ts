@@ -38,6 +38,9 @@ export interface Signs {
 /** `ask`: probe, and ask by a SYN from another port whether the server is there; `answered` is to be called when it is. */
 export type Finding = 'fine' | 'probe' | 'ask' | 'dead';
 
+/** Checks in a row that find nothing to wait for, until it is enough to hear of the next datagram. */
+const WATCHED = 2;
+
 export class Liveness {
   readonly #options: LivenessOptions;
   readonly #roundTrip: RoundTrip | undefined;
@@ -51,6 +54,8 @@ export class Liveness {
   #probedAt = 0;
   #askedAt = -Infinity;
   #answered = false;
+  /** Checks in a row that found nothing to wait for. */
+  #idleChecks = 0;
 
   constructor(options: LivenessOptions, now: number, { received, sent }: Signs) {
     this.#options = options;
@@ -63,18 +68,27 @@ export class Liveness {
   }
 
   /**
-   * When the next check is due. What is sent to a peer that has been idle for longer than `deadAfter` makes the next check
-   * probe it, so that checks which are almost as far apart as `deadAfter` are enough; where silence is noticed sooner
-   * they are `idleCheckInterval` apart.
+   * When the next check is due. While nothing is sent and nothing comes that is when the keepalive is: two checks in a
+   * row find it so, then `awake` is to be called with the next datagram, and a third finds what left beside the second.
    */
   get nextCheck(): number {
-    const { keepalive, deadAfter } = this.#options;
+    const { keepalive } = this.#options;
     if (this.#probes > 0) return this.#checkedAt + this.#probeWait;
-    const soon = this.#checkedAt + (this.#roundTrip ? LIVENESS.acknowledgedCheckInterval : LIVENESS.checkInterval);
-    if (this.#sent !== this.#sentWhenHeard) return Math.min(soon, this.#heardAt + this.#patience);
-    if (this.#checkedAt - this.#heardAt < deadAfter) return soon;
-    const apart = this.#roundTrip ? LIVENESS.idleCheckInterval : deadAfter - LIVENESS.checkInterval;
-    return Math.max(soon, Math.min(this.#checkedAt + apart, this.#heardAt + keepalive));
+    if (this.#idleChecks > WATCHED) return this.#heardAt + keepalive;
+    const often = this.#roundTrip ? LIVENESS.acknowledgedCheckInterval : LIVENESS.checkInterval;
+    const next = this.#checkedAt + (this.isWatched ? LIVENESS.idleCheckInterval : often);
+    return Math.min(next, this.#heardAt + this.#patience);
+  }
+
+  /** Whether `awake` is to be called when a datagram is sent. */
+  get isWatched(): boolean {
+    return this.#idleChecks === WATCHED;
+  }
+
+  /** A datagram has been sent, the first for some time. Silence counts from here. */
+  awake(now: number): void {
+    this.#idleChecks = 0;
+    this.#checkedAt = this.#heardAt = now;
   }
 
   /** The server has answered a SYN from another port: it is there, and so is the path. */
@@ -91,15 +105,19 @@ export class Liveness {
       this.#received = received;
       // Of several probes nobody knows which was answered (RFC 6298 §3).
       if (this.#probes === 1) this.#roundTrip?.add(now - this.#probedAt);
-      // Some time since the last check.
-      this.#heardAt = (checkedBefore + now) / 2;
+      // Some time since the last check, which may be a while ago.
+      this.#heardAt = this.#idleChecks > WATCHED ? checkedBefore : (checkedBefore + now) / 2;
       // What was sent since the last check may have left after the peer was heard, unless it says otherwise.
       this.#sentWhenHeard = acknowledged ? sent : sentBefore;
-      this.#probes = 0;
+      this.#probes = this.#idleChecks = 0;
       this.#answered = false;
       return 'fine';
     }
-    if (this.#probes === 0 && now - this.#heardAt < this.#patience) return 'fine';
+    if (this.#probes === 0 && now - this.#heardAt < this.#patience) {
+      this.#idleChecks = sent === this.#sentWhenHeard ? Math.min(this.#idleChecks + 1, WATCHED + 1) : 0;
+      return 'fine';
+    }
+    this.#idleChecks = 0;
     return this.#isDead(now) ? 'dead' : this.#probe(now);
   }
 

@@ -28,6 +28,7 @@ import { RateLimit } from './rate_limit.js';
 import { headersOf } from './path_mtu.js';
 import { createSocket, type Socket } from './socket.js';
 import { TimingWheel } from './timing_wheel.js';
+import { Turns } from './turns.js';
 import { createUdpListener, type UdpListener } from './udp_listener.js';
 import { UdpPort } from './udp_port.js';
 
@@ -74,7 +75,7 @@ export class Stack extends EventEmitter<StackEvents> {
   readonly #engine: Engine;
   readonly #settings: StackSettings;
   readonly #resets = new RateLimit(CONNECTION.resetsPerSecond);
-  readonly #boundaryChecks = new RateLimit(BOUNDARIES.perSecond);
+  readonly #boundaryTurns = new Turns(BOUNDARIES.perSecond);
   readonly #host: FlowHost;
   readonly #ends: LocalEnds;
   readonly #connector: Connector;
@@ -125,6 +126,7 @@ export class Stack extends EventEmitter<StackEvents> {
         answer: (flow, token, size) => this.#flows[flow]?.probeAnswered(token, size, performance.now()),
         recut: (flow) => this.#flows[flow]?.recut(),
         icmpError: (error) => this.#onIcmpError(error),
+        awake: (flow) => this.#onAwake(flow, performance.now()),
         refused: (flow, errno) => this.#flows[flow]?.receiveRefused(errno),
         unsent: (key, errno) => this.#connector.unsent(key, errno),
         addresses: () => this.#onAddresses(),
@@ -300,6 +302,11 @@ export class Stack extends EventEmitter<StackEvents> {
     this.#reset(segment);
   }
 
+  #onAwake(id: number, now: number): void {
+    const flow = this.#flows[id];
+    if (flow && !flow.ended) this.#checks.add(flow, flow.awake(now));
+  }
+
   #onIcmpError(error: IcmpError): void {
     if (error.flow !== 0) this.#flows[error.flow]?.icmpError(error, performance.now());
     else this.#connector.icmpError(error);
@@ -399,10 +406,9 @@ export class Stack extends EventEmitter<StackEvents> {
   /** Checks the flows that are due, for dead peers and for idleness: ten thousand idle ones cost next to nothing. */
   #checkDue(now: number): void {
     const { idleTimeout } = this.#settings;
-    const may = (): boolean => this.#boundaryChecks.take(now);
     for (const flow of this.#checks.take(now)) {
       if (flow.ended) continue;
-      const next = Math.min(flow.checkLiveness(now), flow.checkBoundaries(now, may));
+      const next = Math.min(flow.checkLiveness(now), flow.checkBoundaries(now, this.#boundaryTurns));
       if (this.#flows[flow.id] !== flow) continue; // its peer is dead
       this.#checks.add(flow, Math.min(next, now + idleTimeout / CONNECTION.idleParts));
       if (flow.idleTime(now) >= idleTimeout) flow.close();

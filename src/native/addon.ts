@@ -38,6 +38,7 @@ export const EVENT_TYPES = [
   'icmpError',
   'refused',
   'unsent',
+  'awake',
 ] as const;
 export const OPENING_DETAIL = ['phantun', 'scaled', 'foreign', 'mssShift'] as const;
 export const ENGINE_COUNTERS = [
@@ -125,6 +126,7 @@ export interface NativeEngine {
   ): number;
   sendControl(flow: number, flags: number, receiveNext: number | undefined): number;
   setPathLimit(flow: number, payload: number, fragments: boolean, watched: number | undefined): number;
+  watchSending(flow: number): number;
   sendProbe(flow: number, token: number, size: number, span: number, fragment: boolean, pair: boolean): number;
   sendDatagrams(flow: number, datagrams: readonly Uint8Array[]): number;
   close(): void;

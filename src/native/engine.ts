@@ -47,6 +47,7 @@ const OF_FLOW: readonly number[] = [
   EVENT.recut,
   EVENT.icmpError,
   EVENT.refused,
+  EVENT.awake,
 ];
 
 export class Engine {
@@ -191,6 +192,11 @@ export class Engine {
     this.#native.setPathLimit(flow, payload, fragments, watched);
   }
 
+  /** `awake` is to tell of the next datagram that leaves; one that leaves at the same moment may be missed. */
+  watchSending(flow: number): void {
+    this.#native.watchSending(flow);
+  }
+
   /** Sends a probe, unless nothing has been heard of the peer yet. */
   sendProbe(flow: number, { token, size, span, fragment = false, pair = false }: PathProbe): void {
     this.#native.sendProbe(flow, token, size, span, fragment, pair);
@@ -327,6 +333,8 @@ export class Engine {
         return this.#handlers.recut(id);
       case EVENT.icmpError:
         return this.#handlers.icmpError(readIcmpError(view, at));
+      case EVENT.awake:
+        return this.#handlers.awake(id);
       case EVENT.refused:
         return this.#handlers.refused(id, 0 - readNumbers(view, at).seq);
       case EVENT.unsent:

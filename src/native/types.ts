@@ -180,6 +180,8 @@ export interface EngineEvents {
    * it is lost, the next datagram tells.
    */
   refused(flow: number, errno: number): void;
+  /** A datagram has left on a flow, the first since `watchSending`. */
+  awake(flow: number): void;
   /** A segment of no flow has not left this host; the tuple as `tupleKey` makes it, and a negative errno. */
   unsent(key: string, errno: number): void;
   /** The host has got addresses, or lost some. Where the device has addresses of its own it never comes. */

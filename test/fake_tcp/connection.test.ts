@@ -37,6 +37,7 @@ class End {
   #resets = 0;
   #deadline = Infinity;
   #checkAt = 0;
+  #watched = false;
   #state: ConnectionState = 'established';
   readonly #ignoreRst: boolean;
 
@@ -55,6 +56,10 @@ class End {
       if (this.connection.state !== 'established') return;
       this.#signs = { ...this.#signs, sent: this.#signs.sent + 1 };
       this.network.push('data');
+      if (!this.#watched) return;
+      this.#watched = false;
+      this.connection.awake(now);
+      this.#checkAt = this.connection.nextCheck;
       return;
     }
     if (what === 'close' && this.connection.state === 'established') this.closedAt = now;
@@ -84,6 +89,7 @@ class End {
     if (now < this.#checkAt) return;
     this.#take(this.connection.checkLiveness(now, this.#signs), now);
     this.#checkAt = this.connection.nextCheck;
+    this.#watched ||= this.connection.isWatched;
   }
 
   #take({ send, wait, ended, forget }: ConnectionStep, now: number): void {

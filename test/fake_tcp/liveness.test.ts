@@ -66,25 +66,49 @@ t.test('an idle peer is probed for the sake of the routers', async (t) => {
   t.same(next(liveness, 25_500, signs(5, 4))[0], 'probe');
 });
 
-t.test(
-  'an idle peer is checked seldom, and yet probed within 5 s of a datagram that it leaves unanswered',
-  async (t) => {
-    const liveness = new Liveness(OPTIONS, 0, signs(4, 4));
+t.test('an idle peer is checked when its keepalive is due, and soon after the next datagram', async (t) => {
+  for (const [acknowledges, first, patience] of [
+    [undefined, [0, 500, 1000, 2500], 5000],
+    [{ roundTrip: 5 }, [0, 250, 500, 2000], 300],
+  ] as const) {
+    const liveness = new Liveness({ ...OPTIONS, ...(acknowledges ? { acknowledges } : {}) }, 0, signs(4, 4));
     const checks: number[] = [];
+    const watched: number[] = [];
     for (let now = 0; now < 25_000; now = liveness.nextCheck) {
-      t.equal(liveness.check(now, signs(4, 4)), 'fine');
+      t.equal(liveness.check(now, signs(now > 0 ? 5 : 4, 4)), 'fine');
       checks.push(now);
+      if (liveness.isWatched) watched.push(now);
     }
-    t.same(checks.slice(0, 3), [0, 500, 1000]);
-    t.same(checks.slice(-5), [5000, 9500, 14_000, 18_500, 23_000]);
-    t.equal(liveness.nextCheck, 25_000, 'when its keepalive is due');
-    t.equal(liveness.check(25_000, signs(4, 4)), 'probe');
-    liveness.check(25_500, signs(5, 4));
-    liveness.check(31_000, signs(5, 4));
-    t.equal(liveness.nextCheck, 35_500);
-    t.equal(liveness.check(35_000, signs(5, 5)), 'probe');
-  },
-);
+    const begin = checks[1]! / 2; // when it was heard
+    t.same(checks, [...first.slice(0, 3), ...checks.slice(3)]);
+    t.same(watched, [checks[3]]);
+    t.equal(checks.length, 5, `${checks.join(', ')}`);
+    t.equal(liveness.nextCheck, begin + 25_000, 'when its keepalive is due');
+    // Others may look in between.
+    t.equal(liveness.check(11_000, signs(5, 4)), 'fine');
+    t.equal(liveness.nextCheck, begin + 25_000);
+    liveness.awake(12_000);
+    t.ok(liveness.nextCheck <= 12_500);
+    t.same(next(liveness, 12_000, signs(5, 5)), ['probe', patience]);
+  }
+});
+
+t.test('what is sent beside the check that wants to hear of it is found by the next one', async (t) => {
+  const liveness = new Liveness({ ...OPTIONS, acknowledges: { roundTrip: 5 } }, 0, signs(4, 4));
+  let now = 0;
+  for (; !liveness.isWatched; now = liveness.nextCheck) t.equal(liveness.check(now, signs(4, 4)), 'fine');
+  t.ok(now <= 3000, `${now} ms`);
+  t.equal(liveness.check(now, signs(4, 5)), 'probe');
+});
+
+t.test('while an idle peer sends its keepalive counts from the last segment', async (t) => {
+  const liveness = new Liveness({ ...OPTIONS, acknowledges: { roundTrip: 5 } }, 0, signs(4, 4));
+  let now = 0;
+  for (; now < 25_000; now = liveness.nextCheck) t.equal(liveness.check(now, signs(4, 4)), 'fine');
+  // One came, at some time since the last check.
+  t.equal(liveness.check(now, signs(5, 4)), 'fine');
+  t.ok(next(liveness, now, signs(5, 4))[1] <= 25_000 - 20_000);
+});
 
 t.test('without keepalive an idle peer is left alone', async (t) => {
   const liveness = new Liveness({ keepalive: Infinity, deadAfter: 5000 }, 0, signs(0, 0));
@@ -170,7 +194,7 @@ interface Path {
 }
 
 /** What the stack needs of `Liveness`. */
-type Rule = Pick<Liveness, 'check' | 'nextCheck' | 'answered'>;
+type Rule = Pick<Liveness, 'check' | 'nextCheck' | 'answered' | 'isWatched' | 'awake'>;
 
 /** One-way datagrams for a while to a peer that acknowledges as guise does. When it is given up, or Infinity. */
 function givenUp(rule: Rule, path: Path, until: number, random: () => number): number {
@@ -209,9 +233,15 @@ function givenUp(rule: Rule, path: Path, until: number, random: () => number): n
     challengedAt = now;
     acknowledge();
   };
+  let watched = false;
   const send = (): void => {
     const number = ++sent;
     pass(() => onDatagram(number));
+    if (watched) {
+      watched = false;
+      rule.awake(now);
+      lookLater();
+    }
     later(now + path.interval, send);
   };
   let dead = Infinity;
@@ -220,7 +250,17 @@ function givenUp(rule: Rule, path: Path, until: number, random: () => number): n
     if (finding === 'dead') dead = now;
     if (finding === 'probe' || finding === 'ask') pass(onProbe);
     if (finding === 'ask') pass(() => pass(() => rule.answered()));
-    later(Math.ceil(Math.max(rule.nextCheck, now + 1) / CONNECTION.roundInterval) * CONNECTION.roundInterval, look);
+    watched ||= rule.isWatched;
+    lookLater();
+  };
+  // There is one time: a new one takes the place of the last.
+  let looks = 0;
+  const lookLater = (): void => {
+    const mine = ++looks;
+    const at = Math.ceil(Math.max(rule.nextCheck, now + 1) / CONNECTION.roundInterval) * CONNECTION.roundInterval;
+    later(at, () => {
+      if (mine === looks) look();
+    });
   };
   later(0, send);
   later(0, look);
@@ -257,7 +297,11 @@ t.test('the hour tells a rule that believes three probes, or one round trip', as
       get nextCheck() {
         return rule.nextCheck;
       },
+      get isWatched() {
+        return rule.isWatched;
+      },
       answered: () => rule.answered(),
+      awake: (now) => rule.awake(now),
       check: (now, what) => {
         const finding = rule.check(now, what);
         unanswered = finding === 'fine' ? 0 : unanswered + 1;

@@ -1,27 +1,34 @@
 import fc from 'fast-check';
 import t from 'tap';
-import { TimingWheel } from '../../src/fake_tcp/timing_wheel.js';
+import { NO_SLOT, TimingWheel, type Timed } from '../../src/fake_tcp/timing_wheel.js';
 
 const INTERVAL = 250;
 
-t.test('everything is taken once, in the interval of its time if `take` is called in it', async () => {
-  const step = fc.record({ after: fc.nat(5000), late: fc.nat(3000) });
+class Item implements Timed {
+  slot: number = NO_SLOT;
+  at = 0;
+}
+
+t.test('each item is taken once, in the interval of its last time if `take` is called in it', async () => {
+  const step = fc.record({ which: fc.nat(9), after: fc.nat(5000), late: fc.nat(3000) });
   fc.assert(
     fc.property(fc.nat(10_000), fc.array(step, { maxLength: 50 }), (start, steps) => {
       let now = start;
-      const wheel = new TimingWheel<number>(INTERVAL, now);
-      const waiting = new Set<number>();
+      const wheel = new TimingWheel<Item>(INTERVAL, now);
+      const items = Array.from({ length: 10 }, () => new Item());
+      const waiting = new Set<Item>();
       const round = (): void => {
-        for (const at of wheel.take(now)) {
-          if (!waiting.delete(at)) throw new Error(`${at} comes twice`);
-          if (Math.floor(at / INTERVAL) > now / INTERVAL) throw new Error(`${at} comes at ${now}`);
+        for (const item of wheel.take(now)) {
+          if (!waiting.delete(item)) throw new Error(`${item.at} comes twice`);
+          if (Math.floor(item.at / INTERVAL) > now / INTERVAL) throw new Error(`${item.at} comes at ${now}`);
         }
-        for (const at of waiting) if (at + INTERVAL <= now) throw new Error(`${at} does not come at ${now}`);
+        for (const { at } of waiting) if (at + INTERVAL <= now) throw new Error(`${at} does not come at ${now}`);
       };
-      for (const [index, { after, late }] of steps.entries()) {
-        const at = now + after + index / 100; // no two are the same
-        waiting.add(at);
-        wheel.add(at, at);
+      for (const { which, after, late } of steps) {
+        const item = items[which]!;
+        item.at = now + after;
+        waiting.add(item);
+        wheel.add(item, item.at);
         now += late;
         round();
       }
@@ -31,15 +38,18 @@ t.test('everything is taken once, in the interval of its time if `take` is calle
 });
 
 t.test('what is added while others are taken waits for the next time, and for ever if that is its time', async (t) => {
-  const wheel = new TimingWheel<string>(INTERVAL, 0);
-  wheel.add('first', 0);
-  wheel.add('never', Infinity);
-  const taken: string[] = [];
+  const wheel = new TimingWheel<Item>(INTERVAL, 0);
+  const [first, never] = [new Item(), new Item()];
+  wheel.add(first, 0);
+  wheel.add(never, 0);
+  wheel.add(never, Infinity);
+  let times = 0;
   for (const each of wheel.take(1000)) {
-    taken.push(each);
-    wheel.add('again', 0);
+    t.equal(each, first);
+    times++;
+    wheel.add(each, 0);
   }
-  t.same(taken, ['first']);
-  t.same([...wheel.take(1250)], ['again']);
+  t.equal(times, 1);
+  t.same([...wheel.take(1250)], [first]);
   t.same([...wheel.take(1e6)], []);
 });

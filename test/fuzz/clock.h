@@ -1,5 +1,5 @@
-// Time that passes when a script says so. In this program a timerfd is an eventfd that pass() makes readable, and the
-// coarse clock stands still in between.
+// Time that passes when a script says so. In this program a timerfd is an eventfd that pass() makes readable once its
+// time has come, and the coarse clock stands still in between.
 #pragma once
 
 #include <sys/eventfd.h>
@@ -7,18 +7,20 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cstdint>
 #include <ctime>
-#include <vector>
+#include <map>
 
 class Clock {
  public:
   static void pass(uint32_t milliseconds) {
     milliseconds_ += milliseconds;
-    constexpr uint64_t kOnce = 1;
-    for (const int fd : armed_) (void)!::write(fd, &kOnce, sizeof kOnce);
-    armed_.clear();
+    std::erase_if(armed_, [](const auto& armed) {
+      constexpr uint64_t kOnce = 1;
+      if (armed.second > milliseconds_) return false;
+      (void)!::write(armed.first, &kOnce, sizeof kOnce);
+      return true;
+    });
   }
   // Another program begins: its timers are not those of the last.
   static void reset() {
@@ -26,8 +28,10 @@ class Clock {
     armed_.clear();
   }
 
-  static void arm(int fd) {
-    if (std::ranges::find(armed_, fd) == armed_.end()) armed_.push_back(fd);
+  // In whole milliseconds from now.
+  static void arm(int fd, const timespec& in) {
+    armed_[fd] =
+        milliseconds_ + static_cast<uint64_t>(in.tv_sec) * 1000 + static_cast<uint64_t>(in.tv_nsec) / 1'000'000;
   }
   static timespec now() {
     return {static_cast<time_t>(milliseconds_ / 1000), static_cast<long>(milliseconds_ % 1000 * 1'000'000)};
@@ -35,13 +39,13 @@ class Clock {
 
  private:
   static inline uint64_t milliseconds_ = 0;
-  static inline std::vector<int> armed_;
+  static inline std::map<int, uint64_t> armed_;  // by descriptor: when its time comes
 };
 
 extern "C" int timerfd_create(clockid_t, int) noexcept { return ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC); }
 
-extern "C" int timerfd_settime(int fd, int, const itimerspec*, itimerspec*) noexcept {
-  Clock::arm(fd);
+extern "C" int timerfd_settime(int fd, int, const itimerspec* in, itimerspec*) noexcept {
+  Clock::arm(fd, in->it_value);
   return 0;
 }
 

@@ -2,8 +2,8 @@
 //
 // - No datagram comes out that did not go in for that flow: each once, unchanged, in order.
 // - Every data segment out goes on where the last of its flow ended; a flow that is closed sends none.
-// - Notes take no number, and nobody gets more of them than datagrams of 0 bytes; ICMP errors that are told of speak of a
-//   tuple of ours.
+// - Notes take no number, and nobody gets more of them than datagrams of 0 bytes.
+// - ICMP errors that are told of speak of a tuple of ours.
 // - Events name the generation of an id that is of their tuple; connections open with a cookie that was sent.
 // - What was counted adds up: all that was received is delivered, held or counted as dropped; all that was sent is
 // seen.
@@ -171,6 +171,7 @@ class FlowModel {
       case kLargeSent:
       case kRecut:
       case kRefused:
+      case kAwake:
         REQUIRE(payload.empty());
         break;
       case kAttached:

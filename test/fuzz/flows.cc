@@ -342,6 +342,7 @@ void Script::set_path_limit() {
   limit.fragments = what & 1 && one.tuple.remote.address.is_v4();
   if (what & 2) limit.watched = input_.value<uint16_t>() % 2000u;
   engine_->set_path_limit(one.id, limit);
+  if (what & 4) engine_->watch_sending(one.id);
 }
 
 void Script::send_probe() {

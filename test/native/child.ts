@@ -22,6 +22,7 @@ const handlers = {
   application: ignore,
   attached: ignore,
   applicationGone: ignore,
+  awake: ignore,
   refused: ignore,
   unsent: ignore,
   addresses: () => {},

@@ -486,6 +486,33 @@ void refusal_tests() {
 }
 
 void creation_tests() {
+  test("the next datagram on a flow that is watched is told of, once, in whichever way it leaves", [] {
+    EngineRig rig;
+    const uint32_t id = rig.open(1);
+    rig.engine->set_path_limit(id, {.payload = 1000, .fragments = true});
+    const auto told = [&](const std::vector<Datagram>& datagrams) {
+      rig.engine->send_datagrams(id, datagrams);
+      rig.settle();
+      while (!rig.next_packet().empty()) {
+      }
+      return EngineRig::count_of(rig.events(), EventType::kAwake, id);
+    };
+    CHECK(told({Datagram(1)}) == 0);
+    for (const size_t size : {1, 1200, 0}) {
+      rig.engine->watch_sending(id);
+      rig.put(1, 1, {});  // what only comes is nothing
+      rig.settle();
+      CHECK(EngineRig::count_of(rig.events(), EventType::kAwake) == 0);
+      CHECK(told({Datagram(size), Datagram(size)}) == 1);
+      CHECK(told({Datagram(size)}) == 0);
+    }
+    rig.engine->watch_sending(id);
+    rig.engine->close_flow(id);
+    rig.engine->watch_sending(id);
+    rig.settle();
+    CHECK(EngineRig::count_of(rig.events(), EventType::kAwake) == 0);
+  });
+
   test("an engine that cannot be made says which call failed and leaves no descriptor", [] {
     const size_t before = open_descriptors();
     rlimit saved{};

@@ -28,6 +28,7 @@ function start(handlers: Partial<EngineEvents>): [Engine, Wire] {
       answer: ignore,
       recut: ignore,
       icmpError: ignore,
+      awake: ignore,
       refused: ignore,
       unsent: ignore,
       deviceGone: ignore,

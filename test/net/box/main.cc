@@ -56,16 +56,18 @@ class Box {
       back = {true, segment.ack};
     const Direction& forth = directions_[key_of(segment.tuple.remote, segment.tuple.local)];
     const uint32_t end = segment.seq + static_cast<uint32_t>(segment.payload.size());
+    if (segment.payload.empty()) ++acks_;
     if (segment.payload.empty() || !forth.known || guise::ahead(end, forth.acknowledged + limit_) <= 0) return true;
     ++swallowed_;
     return false;
   }
 
   [[nodiscard]] size_t swallowed() const { return swallowed_; }
+  [[nodiscard]] size_t acks() const { return acks_; }
 
  private:
   const uint32_t limit_;
-  size_t swallowed_ = 0;
+  size_t swallowed_ = 0, acks_ = 0;
   std::map<decltype(key_of({}, {})), Direction> directions_;
 };
 
@@ -85,7 +87,8 @@ int open_tun(const char* name) {
 
 }  // namespace
 
-// box NAME LIMIT DELAY: an interface, bytes and microseconds. Says `ready`, and with its end how many it has swallowed.
+// box NAME LIMIT DELAY: an interface, bytes and microseconds. Says `ready`, and with its end how many it has swallowed
+// and how many segments without data have come.
 int main(int argc, char** argv) {
   if (argc != 4) return 2;
   const int fd = open_tun(argv[1]);
@@ -113,6 +116,6 @@ int main(int argc, char** argv) {
     for (; !waiting.empty() && waiting.front().due <= Clock::now(); waiting.pop_front())
       (void)!::write(fd, waiting.front().packet.data(), waiting.front().packet.size());
   }
-  std::printf("%zu\n", box.swallowed());
+  std::printf("%zu %zu\n", box.swallowed(), box.acks());
   return 0;
 }
