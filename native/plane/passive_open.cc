@@ -4,6 +4,7 @@
 #include <array>
 
 #include "io/clock.h"
+#include "wire/note.h"
 #include "wire/tcp_options.h"
 
 namespace guise {
@@ -44,6 +45,8 @@ void PassiveOpen::receive(const SegmentView& segment) {
   auto facts = (segment.flags & (kSyn | kFin | kAck)) == kAck
                    ? context_.engine.cookies.check(segment.tuple, segment.ack - 1, now / 1000)
                    : std::nullopt;
+  // A note of a connection that this end has closed meanwhile opens none: it is no datagram.
+  if (facts && read_note(segment.payload)) facts.reset();
   if (!facts) {
     context_.counters.drop(DropReason::kStranger);
     if (!strangers_.take(now)) return;

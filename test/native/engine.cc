@@ -9,8 +9,11 @@
 #include "../support/loopback.h"
 #include "check.h"
 #include "engine_rig.h"
+#include "wire/bytes.h"
+#include "wire/note.h"
 
 using namespace guise;
+using Bytes = EngineRig::Bytes;
 
 namespace {
 
@@ -157,6 +160,28 @@ void splice_tests() {
 }
 
 void flood_tests() {
+  test("a note opens no connection: it would be taken for a datagram, and its number for the next", [] {
+    EngineRig rig;
+    rig.engine->listen({{}, 443}, {});
+    rig.settle();
+    rig.put(1, 7, {}, 0, kSyn);
+    rig.settle();
+    const Bytes answer = rig.next_packet();
+    const uint32_t isn = read32(&answer[20 + 4]);
+    Bytes note(100);
+    write_note(note.data(), {.type = Note::Type::kProbe, .size = 100}, 1);
+    rig.put(1, 8 - 1000, note, 0, kAck, isn + 1);
+    rig.settle();
+    // A RST tells the peer that nobody knows its connection.
+    const auto strange = rig.events();
+    CHECK(strange.size() == 1 && strange[0].record.type == EventType::kSegment);
+    CHECK(rig.dropped(DropReason::kStranger) == 1);
+    rig.put(1, 8, {1, 2, 3}, 0, kAck, isn + 1);
+    rig.settle();
+    const auto events = rig.events();
+    CHECK(events.size() == 1 && events[0].record.type == EventType::kOpening);
+  });
+
   test("of SYNs that go on coming faster than they are read a share is answered, and those that come again", [] {
     constexpr uint16_t kBatch = 64, kPatience = 32, kShare = 16;  // of test_policy()
     EngineRig rig;

@@ -24,8 +24,16 @@ export interface LoadOptions {
   readonly servicePort: number;
 }
 
+/** A datagram that is none of those that were sent. */
+export interface Corrupted {
+  readonly direction: Direction;
+  /** ms, as performance.now() has them. */
+  readonly at: number;
+  readonly bytes: Buffer;
+}
+
 export class Load implements Disposable {
-  corrupted = 0;
+  readonly corrupted: Corrupted[] = [];
   /** Of another flow or direction, or not from the address that the application sends to. */
   misdelivered = 0;
   readonly #options: LoadOptions;
@@ -103,7 +111,7 @@ export class Load implements Disposable {
   #take(payload: Buffer, direction: Direction, mine?: number): number | undefined {
     const label = readPayload(payload);
     if (!label) {
-      this.corrupted++;
+      this.corrupted.push({ direction, at: performance.now(), bytes: payload });
       return undefined;
     }
     const stream = this.#streams[direction][label.flow];

@@ -1,6 +1,7 @@
 /** Runs faults under load and judges what becomes of the datagrams. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { faultsOn, type Device, type Fault, type Undo } from '../net/faults.js';
+import type { Corrupted } from './load.js';
 import { ProcessUse, type Use } from './process_use.js';
 import { SoakScene } from './scene.js';
 import type { Turn } from './schedule.js';
@@ -149,7 +150,7 @@ class Run {
     const lost = streams.flatMap((stream) => [...stream.lost()]);
     const beyond = lost.filter((sent) => !this.#occurrences.some(({ from, to }) => from <= sent && sent <= to));
     const problems = [...this.#problems, ...this.#beyondGaps(beyond)];
-    if (corrupted > 0) problems.push(`${corrupted} datagrams were corrupted.`);
+    problems.push(...corrupted.map((each) => this.#corruption(each)));
     if (misdelivered > 0) problems.push(`${misdelivered} datagrams were misdelivered.`);
     return {
       seconds,
@@ -157,13 +158,20 @@ class Run {
       sent: total(({ sent }) => sent),
       lostInGaps: lost.length - beyond.length,
       lostBeyond: beyond.length,
-      corrupted,
+      corrupted: corrupted.length,
       misdelivered,
       duplicated: total(({ duplicated }) => duplicated),
       reordered: total(({ reordered }) => reordered),
       uses: this.#uses.map((use) => use.result()),
       problems,
     };
+  }
+
+  #corruption({ direction, at, bytes }: Corrupted): string {
+    const last = this.#occurrences.findLast(({ from }) => from <= at);
+    const since = ((at - (last?.from ?? 0)) / 1000).toFixed(3);
+    const head = bytes.subarray(0, 40).toString('hex');
+    return `${bytes.length} bytes ${direction} that were never sent, ${since} s after ${last?.name ?? 'the start'}: ${head}`;
   }
 
   /** A sentence for each fault behind whose gap datagrams were lost. */
