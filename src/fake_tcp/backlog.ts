@@ -2,8 +2,8 @@
 import type { EventEmitter } from 'node:events';
 import { CONNECTION } from '../policy.js';
 import type { Endpoint } from '../wire/endpoint.js';
-import { emit } from './emit.js';
-import { Inbox } from './inbox.js';
+import { emit } from '../kit/emit.js';
+import { Inbox } from '../kit/inbox.js';
 import type { Socket } from './socket.js';
 
 /**

@@ -6,6 +6,7 @@ import {
   checkAddress,
   checkBoolean,
   checkInteger,
+  checkInterfaceName,
   checkListener,
   checkMilliseconds,
   checkObject,
@@ -14,7 +15,7 @@ import {
   checkSignal,
   refuse,
   type Unchecked,
-} from './arguments.js';
+} from '../kit/arguments.js';
 
 /** setTimeout takes no more. */
 const LONGEST_TIMER = 2 ** 31 - 1;
@@ -264,19 +265,6 @@ function checkDescriptors(descriptors: unknown): readonly number[] {
   );
   const twice = checked.find((each, index) => checked.indexOf(each) !== index);
   return twice === undefined ? checked : refuse('device.descriptors', `${twice} twice`, 'each descriptor once');
-}
-
-/** As the kernel's dev_valid_name (net/core/dev.c). */
-function checkInterfaceName(what: string, name: unknown): string {
-  if (
-    typeof name === 'string' &&
-    name !== '.' &&
-    name !== '..' &&
-    /^[^\s/:\0]+$/.test(name) &&
-    Buffer.byteLength(name) < 16
-  )
-    return name;
-  return refuse(what, name, 'a name of 1 to 15 bytes without space, slash and colon');
 }
 
 function checkAddresses(addresses: unknown): readonly string[] {

@@ -2,7 +2,7 @@ import { EventEmitter } from 'node:events';
 import { guiseError } from '../errors.js';
 import type { Endpoint } from '../wire/endpoint.js';
 import type { Profile } from '../wire/profile.js';
-import { checkBytes, checkEndpoint } from './arguments.js';
+import { checkBytes, checkEndpoint } from '../kit/arguments.js';
 import type { FlowCounters } from './counters.js';
 import { Flow } from './flow.js';
 import type { SocketEvents, SocketPath } from './socket_events.js';

@@ -2,7 +2,7 @@ import { EventEmitter } from 'node:events';
 import { guiseError } from '../errors.js';
 import type { UdpApplication as Application } from '../native/types.js';
 import type { Endpoint } from '../wire/endpoint.js';
-import { checkEndpoint, checkInteger, checkObject } from './arguments.js';
+import { checkEndpoint, checkInteger, checkObject } from '../kit/arguments.js';
 import { UdpPort, type UdpListenerEvents } from './udp_port.js';
 
 /**

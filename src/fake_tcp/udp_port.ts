@@ -3,7 +3,7 @@ import type { EventEmitter } from 'node:events';
 import type { Engine } from '../native/engine.js';
 import type { UdpApplication } from '../native/types.js';
 import type { Endpoint } from '../wire/endpoint.js';
-import { emit } from './emit.js';
+import { emit } from '../kit/emit.js';
 
 /**
  * What a {@link UdpListener} emits.

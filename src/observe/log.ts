@@ -4,7 +4,7 @@ import { isatty } from 'node:tty';
 import { pino, type Logger } from 'pino';
 import { prettyFactory } from 'pino-pretty';
 import { SYSTEM_CLOCK, type Clock } from '../clock.js';
-import { RateLimit } from '../fake_tcp/rate_limit.js';
+import { RateLimit } from '../kit/rate_limit.js';
 import { OBSERVE } from '../policy.js';
 import { standardError } from './log_output.js';
 

@@ -82,7 +82,7 @@ t.test('an idle peer is checked when its keepalive is due, and soon after the ne
     const begin = checks[1]! / 2; // when it was heard
     t.same(checks, [...first.slice(0, 3), ...checks.slice(3)]);
     t.same(watched, [checks[3]]);
-    t.equal(checks.length, 5, `${checks.join(', ')}`);
+    t.equal(checks.length, 5, checks.join(', '));
     t.equal(liveness.nextCheck, begin + 25_000, 'when its keepalive is due');
     // Others may look in between.
     t.equal(liveness.check(11_000, signs(5, 4)), 'fine');

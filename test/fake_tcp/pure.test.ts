@@ -20,7 +20,7 @@ for (const module of [
   'fake_tcp/connection.js',
   'fake_tcp/liveness.js',
   'fake_tcp/timing_wheel.js',
-  'fake_tcp/rate_limit.js',
+  'kit/rate_limit.js',
   'wire/flags.js',
   'wire/profile.js',
   'wire/tuple.js',
@@ -29,7 +29,7 @@ for (const module of [
 ]) {
   t.test(`${module} loads no addon and nothing that does I/O`, async (t) => {
     const loaded = [...reachable(`${source}/${module}`)].map((each) => each.replace(`${source}/`, ''));
-    const allowed = /^(fake_tcp|wire)\/|^policy\.js$|^ipaddr\.js$|^node:net$/; // of node:net, isIPv6
+    const allowed = /^(fake_tcp|kit|wire)\/|^policy\.js$|^ipaddr\.js$|^node:net$/; // of node:net, isIPv6
     t.same(
       loaded.filter((each) => !allowed.test(each)),
       [],

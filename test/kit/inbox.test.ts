@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events';
 import fc from 'fast-check';
 import t from 'tap';
-import { Inbox } from '../../src/fake_tcp/inbox.js';
+import { Inbox } from '../../src/kit/inbox.js';
 
 interface Item {
   readonly number: number;

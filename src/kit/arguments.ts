@@ -76,6 +76,19 @@ export function checkBytes(name: string, value: unknown): Uint8Array {
   return types.isUint8Array(value) ? value : refuse(name, value, 'a Uint8Array or a Buffer');
 }
 
+/** As the kernel's dev_valid_name (net/core/dev.c). */
+export function checkInterfaceName(what: string, name: unknown): string {
+  if (
+    typeof name === 'string' &&
+    name !== '.' &&
+    name !== '..' &&
+    /^[^\s/:\0]+$/.test(name) &&
+    Buffer.byteLength(name) < 16
+  )
+    return name;
+  return refuse(what, name, 'a name of 1 to 15 bytes without space, slash and colon');
+}
+
 /** Never runs code of the value's: what it is, not what it says of itself. */
 function describe(value: unknown): string {
   switch (typeof value) {
