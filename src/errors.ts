@@ -119,7 +119,17 @@ const OWN = {
   ERR_GUISE_USAGE: { sentence: '{what}', mend: 'see `{program} --help`' },
   ERR_GUISE_PART: {
     sentence: '"{part}" is no part of guise',
-    mend: 'say `guise client` or `guise server`, and see `guise --help`',
+    mend: 'say `guise client`, `guise server` or `guise netstack`, and see `guise --help`',
+  },
+  ERR_GUISE_LOOP: {
+    sentence: 'What leaves here comes back by the TUN',
+    mend:
+      'lead it past the TUN by a rule for the address that it leaves from (`ip rule add from ADDRESS lookup TABLE`), ' +
+      'or route less to the TUN',
+  },
+  ERR_GUISE_NO_WAY_OUT: {
+    sentence: 'There is no address of this family to leave from',
+    mend: 'name one, or an interface that has one',
   },
   ERR_GUISE_PORT: { sentence: '"{text}" is not a port', mend: 'give a number from 1 to 65535' },
   ERR_GUISE_HOST_PORT: {
@@ -309,6 +319,58 @@ const SYSTEM: Readonly<Record<string, Readonly<Record<string, Entry>>>> = {
   },
 };
 
+/** … of connections and listeners of the user-space stack, where its sentence is another. */
+const STACK: Readonly<Record<string, Readonly<Record<string, Entry>>>> = {
+  connect: {
+    ECONNREFUSED: { sentence: 'Nothing listens there', mend: 'check the port' },
+    ETIMEDOUT: { sentence: 'No answer', mend: 'check the address, and the routes to and from the TUN' },
+    EADDRNOTAVAIL: { sentence: 'The stack has no port that is free', mend: 'close connections to this address' },
+    EADDRINUSE: { sentence: 'The stack has a connection with both of these ends', mend: 'choose another local port' },
+    ENFILE: { sentence: 'As many connections as allowed are open', mend: 'allow more (`maxConnections`)' },
+    ECONNRESET: { sentence: 'The peer has reset the connection' },
+    EHOSTUNREACH: { sentence: 'A router says that there is no way to this host' },
+    ENETUNREACH: { sentence: 'A router says that there is no way to this network' },
+    EPROTO: { sentence: 'A router or the peer does not take the packets' },
+  },
+  listen: {
+    EADDRINUSE: {
+      sentence: 'A listener of this stack has this address and port',
+      mend: 'close it or choose another (port 0 is any)',
+    },
+  },
+  bind: {
+    EADDRINUSE: {
+      sentence: 'A UDP socket of this stack has this address and port',
+      mend: 'close it or choose another (port 0 is one that is free)',
+    },
+    EADDRNOTAVAIL: { sentence: 'The stack takes nothing for this address', mend: 'choose another' },
+    EISCONN: { sentence: 'The socket has sessions already', mend: 'close those before' },
+  },
+  send: {
+    ECONNREFUSED: { sentence: 'Nobody listens there' },
+    EHOSTUNREACH: { sentence: 'A router says that there is no way to this host' },
+    ENETUNREACH: { sentence: 'A router says that there is no way to this network' },
+    EPROTO: { sentence: 'A router or the peer does not take the packets' },
+    EMSGSIZE: { sentence: 'A datagram has up to 65507 bytes, over IPv6 65527', mend: 'send less at once' },
+    EADDRNOTAVAIL: { sentence: 'The stack has no such address to send from', mend: 'give one of its own as `source`' },
+  },
+  ping: {
+    ECONNREFUSED: { sentence: 'The host there takes no pings' },
+    EHOSTUNREACH: { sentence: 'A router says that there is no way to this host' },
+    ENETUNREACH: { sentence: 'A router says that there is no way to this network' },
+    EPROTO: { sentence: 'A router or the peer does not take the packets' },
+    EMSGSIZE: { sentence: 'It is larger than the path carries', mend: 'give a smaller `size`' },
+    EADDRNOTAVAIL: { sentence: 'The stack has no such address to send from', mend: 'give another `localAddress`' },
+    ENOBUFS: { sentence: 'As many pings as allowed wait for an answer' },
+  },
+  read: {
+    EPROTO: { sentence: 'A router or the peer does not take the packets' },
+  },
+  write: {
+    EPIPE: { sentence: 'The connection is over' },
+  },
+};
+
 const RESETS: Entry = {
   sentence:
     '{count} connections were reset within a minute: if the server was not restarted, a box on the way injects RSTs',
@@ -478,6 +540,7 @@ const NOTICES: Readonly<Record<'unscaled', Entry>> = {
 export const REGISTRY = {
   own: OWN,
   system: SYSTEM,
+  stack: STACK,
   programs: PROGRAMS,
   drops: DROPS,
   connectCauses: CONNECT_CAUSES,
@@ -582,6 +645,20 @@ export function systemError(
 }
 
 /**
+ * Builds the error of a connection, a listener or a UDP socket of the user-space stack, or of a ping.
+ *
+ * @param error as node:net has its code, or a negative errno
+ */
+export function stackError(
+  error: number | string,
+  syscall: string,
+  where: { readonly address?: string; readonly port?: number } = {},
+): GuiseError {
+  const code = typeof error === 'string' ? error : getSystemErrorName(error);
+  return ofSystem(code, syscall, STACK[syscall]?.[code] ?? SYSTEM[syscall]?.[code], where);
+}
+
+/**
  * Builds the error of an open that has not succeeded, with what is known of the cause.
  *
  * @param code ETIMEDOUT, ECONNREFUSED, or what the kernel said of a SYN
@@ -645,6 +722,11 @@ function ofSystem(
     ...(port === undefined ? {} : { port }),
     ...(entry?.option === undefined ? {} : { option: entry.option }),
   });
+}
+
+/** Builds what Node itself has for something that took too long: see `AbortSignal.timeout`. */
+export function timeoutError(what: string, address: string): DOMException {
+  return new DOMException(`${what} ${address}: no answer in time.`, 'TimeoutError');
 }
 
 /** Builds the error of a tool of the host's that is not installed, with where to get it. */

@@ -126,6 +126,17 @@ export const DATA_PLANE = {
   udpSocketBytes: 7 << 20,
 } as const;
 
+/** What a packet port (src/native/packet_port.ts) keeps at most. */
+export const PACKET_PORT = {
+  /** Fragments, as for DATA_PLANE; of one packet as many as 64 KiB have with an MTU of 576. */
+  fragmentBytes: DATA_PLANE.fragmentBytes,
+  fragmentsOfPacket: 128,
+  fragmentWait4: DATA_PLANE.fragmentWait4,
+  fragmentWait6: DATA_PLANE.fragmentWait6,
+  /** Bytes of packets that wait in memory, each way, where there is no device: a window of the largest (16 MiB). */
+  queueBytes: 16 << 20,
+} as const;
+
 /** What packet sockets receive with. */
 export const RINGS = {
   /**
@@ -326,6 +337,67 @@ export const NAMES = {
   serviceWait: 500,
 } as const;
 
+/** UDP of the user-space stack (src/netstack/ip). */
+export const NETSTACK_UDP = {
+  /** Bytes that wait for a reader, of a socket and of a session, and what a datagram counts beside its own bytes. */
+  queueBytes: 1 << 20,
+  datagramCost: 128,
+  /**
+   * Bytes up to which a datagram is copied when it is handed out: a larger one is a part of the slab that it was read
+   * into, which stays as long as it does.
+   */
+  copiedBytes: 2048,
+  /** Milliseconds without a datagram after which a session ends: no less is allowed to a NAT (RFC 4787 §4.3). */
+  idleTimeout: 120_000,
+  /** Sessions of a socket. */
+  sessions: 16_384,
+  /**
+   * Milliseconds for which it is remembered what a path carries (RFC 1191 §6.3), of so many addresses, and the least that
+   * is believed (net.ipv4.route.min_pmtu; RFC 8200 §5).
+   */
+  pathMemory: 600_000,
+  paths: 1024,
+  leastMtu4: 552,
+  leastMtu6: 1280,
+  /** Ports that are chosen from when the user leaves it to the stack (RFC 6335 §6). */
+  firstPort: 49_152,
+  lastPort: 65_535,
+} as const;
+
+/** ICMP of the user-space stack (src/netstack/ip). */
+export const NETSTACK_ICMP = {
+  /** Errors a second to all, and how many of them at once (net.ipv4.icmp_msgs_per_sec, icmp_msgs_burst). */
+  errorsPerSecond: 1000,
+  errorBurst: 50,
+  /**
+   * Milliseconds from one error to the next to the same address (net.ipv4.icmp_ratelimit, net.ipv6.icmp.ratelimit), and
+   * how many at once (XRLIM_BURST_FACTOR of net/ipv4/icmp.c).
+   */
+  peerInterval4: 1000,
+  peerInterval6: 100,
+  peerBurst: 6,
+  /** Addresses that it is known of when they were last sent an error. */
+  peers: 1024,
+  /** TTL and hop limit of what is sent (RFC 1122 §3.2.1.7, net.ipv6.conf.all.hop_limit). */
+  hopLimit: 64,
+  /** Milliseconds that an answer to a ping is waited for, and the bytes that it carries, as those of iputils. */
+  pingTimeout: 10_000,
+  pingSize: 56,
+  /** Echo requests of others at a time that the user has not decided about; more are not answered. */
+  undecidedPings: 1024,
+  /** Pings that wait for an answer: fewer than the 65 536 numbers that there are for them. */
+  pings: 8192,
+} as const;
+
+/** What the user-space stack remembers of addresses. */
+export const NETSTACK_ADDRESSES = {
+  /** Slots, each a power of two: addresses whose spelling is known, and pairs that the filters have judged. */
+  names: 4096,
+  verdicts: 4096,
+  /** Spellings whose bytes are known. */
+  bytes: 4096,
+} as const;
+
 /** What is said, and when. */
 export const OBSERVE = {
   /** Lines about single connections a second; a flood of them would cost more than the connections. */
@@ -379,4 +451,69 @@ export const HOST = {
   ],
   /** Routes to larger networks are parts of a default route (0.0.0.0/1, 2000::/3), or of all that is private (fc00::/7). */
   leastNetworkBits: 8,
+} as const;
+
+/** How packets are read by the user-space stack (src/netstack/loop). */
+export const NETSTACK_LOOP = {
+  /**
+   * Bytes of the memory that packets are read into, and of which parts are handed out: 15 of the largest packets. The
+   * next is made when this is used up.
+   */
+  slabBytes: 1 << 20,
+  /** Bytes up to which a payload is copied: one byte that a reader keeps does not keep a slab. */
+  copiedBytes: 1024,
+  /** Packets that are read before users have their turn. */
+  batchPackets: 64,
+  /** Bytes of the largest packet of a stack without a device, unless told otherwise: Ethernet's. */
+  mtu: 1500,
+  /** Milliseconds of the longest timer: what is due later is looked at in between. */
+  longestTimer: 3_600_000,
+} as const;
+
+/** TCP of the user-space stack (src/netstack). */
+export const NETSTACK_TCP = {
+  /** Bytes that a stream keeps for its reader and its writer beside the connection's own buffers: two large packets. */
+  streamBytes: 128 << 10,
+  /** Bytes of a connection's buffers: at first, and the most that they grow to (net.ipv4.tcp_wmem, tcp_rmem). */
+  sendBuffer: 256 << 10,
+  sendBufferMost: 4 << 20,
+  receiveBuffer: 64 << 10,
+  receiveBufferMost: 6 << 20,
+  /** Bytes by which the receive buffers of all connections may grow. */
+  receiveBudget: 256 << 20,
+  /** Connections at the same time, those in TIME-WAIT among them. */
+  mostConnections: 65_536,
+  /** Handshakes that something is kept of; those beyond are answered by SYN cookies. */
+  halfOpen: 1024,
+  /** Connections in TIME-WAIT: the oldest goes for the newest. 10 MB. */
+  mostTimeWait: 4096,
+  /** Accepted connections of one listener that nobody has taken yet: Node's default of net.Server.listen. */
+  backlog: 511,
+  /** Ports that connections are opened from: Linux's net.ipv4.ip_local_port_range. */
+  firstPort: 32_768,
+  lastPort: 60_999,
+  /** ACKs that answer what looks like an attack, a second, all connections together (RFC 5961 §7). */
+  challengesPerSecond: 1000,
+  /** Milliseconds that a stack which is closed waits for connections that their users have closed before. */
+  closePatience: 2000,
+  /**
+   * Of `setKeepAlive`: milliseconds of silence (RFC 9293 §3.8.4), and of libuv's uv_tcp_keepalive, so that a dead peer is
+   * found as soon as with `net.Socket`, those between probes and their number.
+   */
+  keepAliveTime: 7_200_000,
+  keepAliveInterval: 1000,
+  keepAliveProbes: 10,
+  /** Of each connection; milliseconds, and numbers of tries (src/netstack/tcp/options.ts). */
+  times: {
+    keepAliveInterval: 1000,
+    keepAliveProbes: 10,
+    /** As Linux: net.ipv4.tcp_syn_retries, tcp_retries2. */
+    synRetries: 6,
+    retries: 15,
+    userTimeout: 0,
+    /** 2 MSL as in Linux (TCP_TIMEWAIT_LEN). */
+    timeWait: 60_000,
+    /** The shortest of Linux's (TCP_DELACK_MIN). */
+    delayedAck: 40,
+  },
 } as const;

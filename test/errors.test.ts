@@ -13,6 +13,7 @@ import {
   programMissing,
   REGISTRY,
   resetsAdvice,
+  stackError,
   systemError,
   usageError,
   UsageError,
@@ -36,7 +37,7 @@ const texts = [
   ...Object.entries(REGISTRY.drops),
   ...Object.entries(REGISTRY.connectCauses),
   ...Object.entries(REGISTRY.notices),
-  ...Object.entries(REGISTRY.system).flatMap(([call, codes]) =>
+  ...[...Object.entries(REGISTRY.system), ...Object.entries(REGISTRY.stack)].flatMap(([call, codes]) =>
     Object.entries(codes).map(([code, entry]) => [`${call} ${code}`, entry] as const),
   ),
 ];
@@ -93,6 +94,14 @@ t.test("every code of the system can be built, with the system's facts", async (
       t.equal(error.option, entry.option);
     }
   }
+  for (const [call, codes] of Object.entries(REGISTRY.stack)) {
+    for (const [code, entry] of Object.entries(codes)) {
+      const { message } = stackError(code, call, { address: '192.0.2.1', port: 80 });
+      isSentence(t, message, `${call} ${code}`);
+      t.match(message, `${call} ${code} 192.0.2.1:80: ${entry.sentence}`);
+    }
+  }
+  t.match(stackError('ECONNRESET', 'read').message, REGISTRY.system['read']!['ECONNRESET']!.sentence);
   t.match(systemError(-98, 'bind'), { code: 'EADDRINUSE', errno: -98 });
   t.equal(systemError('EIO', 'bind').message, 'bind EIO.');
 });
@@ -164,7 +173,7 @@ t.test('every notice is one sentence with what helps', async (t) => {
 
 t.test('errors are built here and nowhere else', async (t) => {
   const builders = /new (GuiseError|UsageError)\(|throw new \w*Error\(|\.code = 'E/;
-  const files = ['src', 'client', 'server'].flatMap((folder) =>
+  const files = ['src', 'client', 'server', 'tools'].flatMap((folder) =>
     readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' }).map((path) => join(folder, path)),
   );
   t.ok(files.includes('src/errors.ts') && files.includes('client/main.ts'), 'the sources are there');

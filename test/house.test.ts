@@ -11,17 +11,19 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 const FLOORS: readonly (readonly string[])[] = [
   ['client'],
   ['server'],
+  ['tools'],
   ['src/cli'],
   ['src/daemon'],
   ['src/config'],
   ['src/tunnel'],
   ['src/host', 'src/observe', 'src/index.ts'],
-  ['src/fake_tcp'],
+  ['src/fake_tcp', 'src/netstack'],
   ['src/native'],
+  ['src/kit'],
   ['src/errors.ts', 'src/policy.ts', 'src/clock.ts'],
   ['src/wire'],
   ['native/binding'],
-  ['native/plane', 'native/process'],
+  ['native/plane', 'native/netstack', 'native/process'],
   ['native/host'],
   ['native/io'],
   ['native/wire'],
@@ -55,7 +57,7 @@ function roomOf(file: string): string | undefined {
   return FLOORS.flat().find((room) => file === room || file.startsWith(`${room}/`));
 }
 
-const all = files('src', 'client', 'server', 'native');
+const all = files('src', 'client', 'server', 'tools', 'native');
 const arrows = all.flatMap((from) => imports(from).map((to) => [from, to] as const));
 
 t.test('each file is in a room', async (t) => {

@@ -6,6 +6,7 @@
 
 #include "binding/arguments.h"
 #include "binding/policy.h"
+#include "binding/shared_memory.h"
 #include "io/descriptor_device.h"
 #include "io/link_device.h"
 
@@ -18,13 +19,6 @@ constexpr size_t kMostWorkers = 64;
 constexpr uint32_t kMostFlows = 1 << 24;
 constexpr uint32_t kLeastPayload = 8;  // so that a fragment of it carries something
 constexpr uint32_t kMostPayload = kMaxPacket - ipv4::kHeader - tcp::kHeader;
-
-// An ArrayBuffer over memory that lives as long as `owner`.
-template <typename T>
-Napi::Value view_of(Napi::Env env, void* data, size_t size, std::shared_ptr<T> owner) {
-  auto* keep = new std::shared_ptr<T>(std::move(owner));
-  return Napi::ArrayBuffer::New(env, data, size, [keep](Napi::Env, void*) { delete keep; });
-}
 
 // A list of descriptors, each at most once, none that is in `taken`.
 std::vector<int> descriptors_of(const Napi::Value& value, const char* name, size_t least, size_t most,

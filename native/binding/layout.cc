@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "binding/policy.h"
+#include "netstack/row.h"
 #include "plane/counters.h"
 #include "plane/event_queue.h"
 
@@ -110,6 +111,77 @@ Napi::Object flow_counters(Napi::Env env) {
                kWord);
 }
 
+Napi::Object packet_row(Napi::Env env) {
+  using namespace row;
+  auto all = Napi::Object::New(env);
+  all.Set("incoming", numbers(env, {{"kind", in::kKind},
+                                    {"flow", in::kFlow},
+                                    {"packet", in::kPacket},
+                                    {"packetSize", in::kPacketSize},
+                                    {"payload", in::kPayload},
+                                    {"payloadSize", in::kPayloadSize},
+                                    {"segmentSize", in::kSegmentSize},
+                                    {"ports", in::kPorts},
+                                    {"facts", in::kFacts},
+                                    {"flags", in::kFlags},
+                                    {"seq", in::kSeq},
+                                    {"ack", in::kAck},
+                                    {"window", in::kWindow},
+                                    {"options", in::kOptions},
+                                    {"mss", in::kMss},
+                                    {"timestamp", in::kTimestamp},
+                                    {"timestampEcho", in::kTimestampEcho},
+                                    {"sack", in::kSack},
+                                    {"urgent", in::kUrgent}}));
+  all.Set("outgoing", numbers(env, {{"flow", out::kFlow},
+                                    {"seq", out::kSeq},
+                                    {"ack", out::kAck},
+                                    {"flags", out::kFlags},
+                                    {"window", out::kWindow},
+                                    {"options", out::kOptions},
+                                    {"mss", out::kMss},
+                                    {"timestamp", out::kTimestamp},
+                                    {"timestampEcho", out::kTimestampEcho},
+                                    {"sack", out::kSack}}));
+  all.Set("kinds", numbers(env, {{"tcp", kind::kTcp},
+                                 {"udp", kind::kUdp},
+                                 {"icmp", kind::kIcmp},
+                                 {"other", kind::kOther},
+                                 {"problem", kind::kProblem}}));
+  all.Set("facts", numbers(env, {{"ecnMask", fact::kEcnMask},
+                                 {"ipv6", fact::kIpv6},
+                                 {"reassembled", fact::kReassembled},
+                                 {"hopLimitShift", fact::kHopLimitShift}}));
+  all.Set("options", numbers(env, {{"mss", option::kMss},
+                                   {"scale", option::kScale},
+                                   {"sackPermitted", option::kSackPermitted},
+                                   {"timestamps", option::kTimestamps}}));
+  all.Set("state", numbers(env,
+                           {{"used", offsetof(State, used)},
+                            {"mtu", offsetof(State, mtu)},
+                            {"fed", offsetof(State, fed)},
+                            {"written", offsetof(State, written)}},
+                           sizeof(int32_t)));
+  return all;
+}
+
+Napi::Object port_counters(Napi::Env env) {
+  using row::Counters;
+  return sized(env, sizeof(Counters),
+               {{"received", offsetof(Counters, received)},
+                {"sent", offsetof(Counters, sent)},
+                {"damaged", offsetof(Counters, damaged)},
+                {"refused", offsetof(Counters, refused)},
+                {"segmentationFallbacks", offsetof(Counters, segmentation_fallbacks)},
+                {"fragments", offsetof(Counters, fragments)},
+                {"reassembled", offsetof(Counters, reassembled)},
+                {"lateFragments", offsetof(Counters, late_fragments)},
+                {"overlapping", offsetof(Counters, overlapping)},
+                {"crowded", offsetof(Counters, crowded)},
+                {"overrun", offsetof(Counters, overrun)}},
+               kWord);
+}
+
 }  // namespace
 
 Napi::Object layout(Napi::Env env) {
@@ -123,6 +195,8 @@ Napi::Object layout(Napi::Env env) {
   for (uint32_t i = 0; i < kDropReasonNames.size(); ++i) reasons.Set(i, std::string(kDropReasonNames[i]));
   all.Set("dropReasons", reasons);
   all.Set("policy", policy_fields(env));
+  all.Set("packetRow", packet_row(env));
+  all.Set("portCounters", port_counters(env));
   return all;
 }
 

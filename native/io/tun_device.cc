@@ -4,6 +4,7 @@
 #include <linux/if.h>
 #include <linux/if_tun.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 
 #include <cerrno>
 #include <cstring>
@@ -77,6 +78,14 @@ int open_tun(const std::string& name, size_t queues, bool offload, TunDevice& ou
     }
   }
   return error;
+}
+
+int mtu_of_tun(int fd) {
+  ifreq request{};
+  if (::ioctl(fd, TUNGETIFF, &request) < 0) return -errno;
+  const UniqueFd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (socket.get() < 0 || ::ioctl(socket.get(), SIOCGIFMTU, &request) < 0) return -errno;
+  return request.ifr_mtu;
 }
 
 }  // namespace guise

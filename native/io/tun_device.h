@@ -19,4 +19,8 @@ struct TunDevice {
 // Without `offload` packets come and go one by one, with no header. Returns 0, or -errno and the call that failed.
 [[nodiscard]] int open_tun(const std::string& name, size_t queues, bool offload, TunDevice& out, const char*& syscall);
 
+// Bytes of the largest packet of the interface that a descriptor is a queue of, in this network namespace; or -errno:
+// where it is none.
+[[nodiscard]] int mtu_of_tun(int fd);
+
 }  // namespace guise

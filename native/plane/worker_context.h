@@ -15,9 +15,9 @@
 #include "plane/flow.h"
 #include "plane/policy.h"
 #include "plane/syn_cookie.h"
-#include "plane/tuple_table.h"
 #include "wire/icmp.h"
 #include "wire/note.h"
+#include "wire/tuple_table.h"
 
 namespace guise {
 

@@ -11,7 +11,7 @@ namespace {
 constexpr size_t kQuotedTcp = 8;
 
 bool is_whole(std::span<const uint8_t> message, uint16_t pseudo_sum, const VirtioNetHeader* offload) {
-  if (offload && (offload->flags & (VirtioNetHeader::kNeedsChecksum | VirtioNetHeader::kDataValid))) return true;
+  if (offload && offload->vouches()) return true;
   ChecksumSum sum;
   sum.add_word(pseudo_sum);
   sum.add(message.data(), message.size());

@@ -6,7 +6,7 @@
 #include "wire/bytes.h"
 #include "wire/checksum.h"
 #include "wire/headers.h"
-#include "wire/segment.h"
+#include "wire/ip.h"
 #include "wire/siphash.h"
 
 namespace guise {
@@ -14,12 +14,13 @@ namespace {
 
 constexpr uint32_t kUnit = 8;  // what offsets count
 
-bool parse_ipv4(std::span<const uint8_t> packet, Fragment& out) {
+bool parse_ipv4(std::span<const uint8_t> packet, FragmentsOf of, Fragment& out) {
   using namespace ipv4;
   if (packet.size() < kHeader) return false;
   const size_t header = size_t{4} * (packet[kVersionAndLength] & 0x0f);
   const size_t total = read16(&packet[kTotalLength]);
-  if (header < kHeader || total < header || total > packet.size() || packet[kProtocol] != kProtocolTcp) return false;
+  if (header < kHeader || total < header || total > packet.size()) return false;
+  if (of == FragmentsOf::kTcp && packet[kProtocol] != kProtocolTcp) return false;
   ChecksumSum sum;
   sum.add(packet.data(), header);
   if (sum.folded() != 0xffff) return false;
@@ -27,6 +28,8 @@ bool parse_ipv4(std::span<const uint8_t> packet, Fragment& out) {
   out.source = Address::from_v4(&packet[kSource]);
   out.destination = Address::from_v4(&packet[kDestination]);
   out.identification = read16(&packet[kIdentification]);
+  out.protocol = packet[kProtocol];
+  out.protocol_at = kProtocol;
   out.offset = (fragment & kOffset) * kUnit;
   out.more = (fragment & kMoreFragments) != 0;
   out.header = packet.first(header);
@@ -34,31 +37,41 @@ bool parse_ipv4(std::span<const uint8_t> packet, Fragment& out) {
   return true;
 }
 
-bool parse_ipv6(std::span<const uint8_t> packet, Fragment& out) {
+bool parse_ipv6(std::span<const uint8_t> packet, FragmentsOf of, Fragment& out) {
   using namespace ipv6;
-  constexpr size_t kData = kHeader + kFragmentHeader;
-  if (packet.size() < kData || packet[kNextHeader] != kFragment) return false;
-  const uint8_t* fragment = &packet[kHeader];
+  if (packet.size() < kHeader) return false;
   const size_t total = kHeader + read16(&packet[kPayloadLength]);
-  if (total < kData || total > packet.size() || fragment[kExtensionNext] != kProtocolTcp) return false;
+  if (total > packet.size()) return false;
+  size_t next_at = kNextHeader, at = kHeader;
+  while (of == FragmentsOf::kAnything && is_ipv6_extension(packet[next_at])) {
+    if (at + kExtensionLeast > total) return false;
+    const size_t size = ipv6_extension_size(packet[next_at], &packet[at]);
+    next_at = at + kExtensionNext;
+    at += size;
+    if (at > total) return false;
+  }
+  if (packet[next_at] != kFragment || at + kFragmentHeader > total) return false;
+  const uint8_t* fragment = &packet[at];
+  out.protocol = fragment[kExtensionNext];
+  if (of == FragmentsOf::kTcp && out.protocol != kProtocolTcp) return false;
   out.source = Address::from_v6(&packet[kSource]);
   out.destination = Address::from_v6(&packet[kDestination]);
   // Mapped addresses stand for IPv4 inside a host, never on the wire.
   if (out.source.is_v4() || out.destination.is_v4()) return false;
   const uint16_t place = read16(fragment + kPlace);
   out.identification = read32(fragment + kIdentification);
+  out.protocol_at = next_at;
   out.offset = place & kOffset;
   out.more = (place & kMoreFragments) != 0;
-  out.header = packet.first(kHeader);
-  out.data = packet.subspan(kData, total - kData);
+  out.header = packet.first(at);
+  out.data = packet.subspan(at + kFragmentHeader, total - at - kFragmentHeader);
   return true;
 }
 
 // Makes the header of a first fragment that of the whole packet.
 void mend_header(std::span<uint8_t> packet, size_t header) {
   if (packet[0] >> 4 == 6) {
-    packet[ipv6::kNextHeader] = kProtocolTcp;
-    return write16(&packet[ipv6::kPayloadLength], static_cast<uint16_t>(packet.size() - header));
+    return write16(&packet[ipv6::kPayloadLength], static_cast<uint16_t>(packet.size() - ipv6::kHeader));
   }
   write16(&packet[ipv4::kTotalLength], static_cast<uint16_t>(packet.size()));
   write16(&packet[ipv4::kFragment], 0);
@@ -71,11 +84,13 @@ void mend_header(std::span<uint8_t> packet, size_t header) {
 
 }  // namespace
 
-std::optional<Fragment> parse_fragment(std::span<const uint8_t> packet) {
+std::optional<Fragment> parse_fragment(std::span<const uint8_t> packet, FragmentsOf of) {
   if (packet.empty()) return std::nullopt;
   const uint8_t version = packet[0] >> 4;
   Fragment fragment;
-  if (version == 4 ? !parse_ipv4(packet, fragment) : version != 6 || !parse_ipv6(packet, fragment)) return std::nullopt;
+  if (version == 4 ? !parse_ipv4(packet, of, fragment) : version != 6 || !parse_ipv6(packet, of, fragment)) {
+    return std::nullopt;
+  }
   const size_t size = fragment.data.size();
   if (size == 0 || (fragment.more && size % kUnit != 0)) return std::nullopt;
   if (fragment.header.size() + fragment.end() > kMaxPacket) return std::nullopt;
@@ -86,7 +101,7 @@ size_t Reassembly::Hash::operator()(const Key& of) const {
   std::array<uint64_t, 5> words{};
   std::memcpy(words.data(), of.source.bytes.data(), 16);
   std::memcpy(words.data() + 2, of.destination.bytes.data(), 16);
-  words[4] = of.identification;
+  words[4] = uint64_t{of.protocol} << 32 | of.identification;
   return sip_hash({key, key}, words);
 }
 
@@ -97,7 +112,8 @@ std::span<const uint8_t> Reassembly::take(const Fragment& fragment, uint64_t now
     ++lost_.crowded;
     return {};
   }
-  const Key key{fragment.source, fragment.destination, fragment.identification};
+  const uint8_t protocol = fragment.source.is_v4() ? fragment.protocol : uint8_t{0};
+  const Key key{fragment.source, fragment.destination, fragment.identification, protocol};
   const bool alone = fragment.offset == 0 && !fragment.more;  // of no other's concern (RFC 6946)
   auto found = alone ? packets_.end() : packets_.find(key);
   if (found != packets_.end()) {
@@ -154,6 +170,7 @@ void Reassembly::add(Packet& packet, const Fragment& fragment) {
   size_t cost = kPieceCost + fragment.data.size();
   if (fragment.offset == 0) {
     packet.header.assign(fragment.header.begin(), fragment.header.end());
+    packet.header[fragment.protocol_at] = fragment.protocol;
     cost += fragment.header.size();
   }
   const auto at = std::ranges::lower_bound(packet.pieces, fragment.offset, {}, &Piece::offset);

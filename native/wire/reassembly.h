@@ -1,4 +1,4 @@
-// Puts fragments of TCP packets together, IPv4 (RFC 791) and IPv6 (RFC 8200 §4.5). No system call; the caller has the
+// Puts fragments of packets together, IPv4 (RFC 791) and IPv6 (RFC 8200 §4.5). No system call; the caller has the
 // clock. Where packets come through the kernel's IP this is done there; a packet socket sees them before.
 #pragma once
 
@@ -16,22 +16,31 @@
 
 namespace guise {
 
-// A fragment of a TCP packet. The views point into the fragment.
+// A fragment of a packet. The views point into the fragment.
 struct Fragment {
   Address source, destination;
   uint32_t identification = 0;
+  uint8_t protocol = 0;             // what the packet carries; over IPv6 that of the first fragment counts
+  size_t protocol_at = 0;           // where `header` names it
   uint32_t offset = 0;              // bytes of the packet's data in front of it
   bool more = false;                // it is not the last
-  std::span<const uint8_t> header;  // the IP header, without that of fragments
+  std::span<const uint8_t> header;  // all that precedes the header of fragments, or the data
   std::span<const uint8_t> data;    // never empty
 
   [[nodiscard]] uint32_t end() const { return offset + static_cast<uint32_t>(data.size()); }
 };
 
-// Reads what parse_segment() finds to be a fragment. Nothing where an honest host sends no such: one without data, one
-// in front of others whose size is no multiple of 8, one that leads beyond the largest packet, one with a header that
-// contradicts itself; and where extension headers precede that of fragments.
-[[nodiscard]] std::optional<Fragment> parse_fragment(std::span<const uint8_t> packet);
+// Of which packets.
+enum class FragmentsOf : uint8_t {
+  kTcp,       // with no extension headers in front of that of fragments, which is what we send
+  kAnything,  // with any
+};
+
+// Reads what parse_segment() and parse_ip() find to be a fragment. Nothing where an honest host sends no such: one
+// without data, one in front of others whose size is no multiple of 8, one that leads beyond the largest packet, one
+// with a header that contradicts itself; and where it is of a packet that is not asked for.
+[[nodiscard]] std::optional<Fragment> parse_fragment(std::span<const uint8_t> packet,
+                                                     FragmentsOf of = FragmentsOf::kTcp);
 
 // One thread's.
 class Reassembly {
@@ -55,10 +64,10 @@ class Reassembly {
   ~Reassembly() = default;
 
   // Takes a fragment. The whole packet when this was all that was missing, else nothing. It is one that parse_segment()
-  // reads, and good until release().
+  // or parse_ip() reads, and good until release().
   //
-  // Of two packets with one identification the fragments may get mixed (RFC 4963): parse_segment() finds the checksum
-  // wrong then. Taken once more, the fragment begins a packet anew, whose rest may still come.
+  // Of two packets with one identification the fragments may get mixed (RFC 4963): the checksum is found to be wrong
+  // then. Taken once more, the fragment begins a packet anew, whose rest may still come.
   [[nodiscard]] std::span<const uint8_t> take(const Fragment& fragment, uint64_t now);
 
   // Forgets the packets that wait too long.
@@ -71,10 +80,11 @@ class Reassembly {
   [[nodiscard]] size_t bytes() const { return bytes_; }
 
  private:
-  // What fragments of one packet have in common; their protocol is TCP.
+  // What fragments of one packet have in common.
   struct Key {
     Address source, destination;
     uint32_t identification;
+    uint8_t protocol;  // of IPv4; over IPv6 fragments of one packet may name others (RFC 8200 §4.5)
     bool operator==(const Key&) const = default;
   };
   struct Hash {
@@ -90,7 +100,7 @@ class Reassembly {
   struct Packet {
     Key key;
     uint64_t since;               // its first fragment that came
-    std::vector<uint8_t> header;  // of its first fragment
+    std::vector<uint8_t> header;  // of its first fragment, which names what the packet carries
     std::vector<Piece> pieces;    // in the order of their offsets, none of which overlap
     uint32_t data_size = 0;       // of all pieces
     uint32_t end = 0;             // of the last; 0 as long as it is not known

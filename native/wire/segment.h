@@ -8,6 +8,7 @@
 #include "wire/bytes.h"
 #include "wire/cut.h"
 #include "wire/headers.h"
+#include "wire/ip.h"
 #include "wire/tuple.h"
 #include "wire/virtio_net.h"
 #include "wire/way.h"
@@ -15,9 +16,8 @@
 namespace guise {
 
 // TCP flags (RFC 9293 §3.1).
-inline constexpr uint8_t kFin = 0x01, kSyn = 0x02, kRst = 0x04, kPsh = 0x08, kAck = 0x10;
+inline constexpr uint8_t kFin = 0x01, kSyn = 0x02, kRst = 0x04, kPsh = 0x08, kAck = 0x10, kCwr = 0x80;
 
-inline constexpr size_t kMaxPacket = 65535;                // IP total length is 16 bits
 inline constexpr size_t kMaxHeaders = ipv6::kHeader + 60;  // TCP with options
 inline constexpr uint16_t kWindow = 0xffff;  // constant, so that GRO may merge; scaled by 14 (phantun-compatible)
 // … of a connection whose windows are not scaled: who answered the SYN cannot know what happened to its SYN-ACK, and
@@ -45,17 +45,6 @@ struct SegmentView {
   // One that neither guise nor phantun sends: something on the way has changed it, or ends connections itself.
   [[nodiscard]] bool has_foreign_window() const { return window() != kWindow && window() != kUnscaledWindow; }
   [[nodiscard]] size_t datagrams() const { return datagrams_in(payload.size(), segment_size); }
-};
-
-// Why a packet is no segment.
-enum class ParseError : uint8_t {
-  kNone,
-  kTruncated,    // shorter than its headers say
-  kNotIp,        // neither IPv4 nor IPv6
-  kNotTcp,       // ICMP, UDP, …
-  kFragment,     // an IP fragment: see reassembly.h
-  kBadHeader,    // header lengths that contradict each other, IPv4 addresses in an IPv6 header
-  kBadChecksum,  // of IP or TCP
 };
 
 // Reads one IP packet. `offload` is the header in front of it, or null on a device without.

@@ -12,7 +12,8 @@
 namespace guise {
 
 namespace tcp_option {
-inline constexpr uint8_t kEnd = 0, kNoOperation = 1, kMss = 2, kWindowScale = 3, kSackPermitted = 4;
+inline constexpr uint8_t kEnd = 0, kNoOperation = 1, kMss = 2, kWindowScale = 3, kSackPermitted = 4, kSack = 5,
+                         kTimestamps = 8;
 }  // namespace tcp_option
 
 struct SynOptions {

@@ -1,6 +1,7 @@
 // The header in front of every packet of a TUN with IFF_VNET_HDR (virtio 1.2 §5.1.6, linux/virtio_net.h).
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 namespace guise {
@@ -19,6 +20,15 @@ struct VirtioNetHeader {
   uint16_t gso_size = 0;
   uint16_t checksum_start = 0;
   uint16_t checksum_offset = 0;
+
+  // Whether the kernel answers for the checksum of what the packet carries.
+  [[nodiscard]] bool vouches() const { return (flags & (kNeedsChecksum | kDataValid)) != 0; }
+  // Bytes of payload of each segment that `size` bytes were merged from, but the last; all of them where they were not.
+  [[nodiscard]] size_t segment_size_of(size_t size) const {
+    const uint8_t type = gso_type & ~kGsoEcn;
+    const bool merged = type == kGsoTcp4 || type == kGsoTcp6;
+    return merged && gso_size > 0 && gso_size < size ? gso_size : size;
+  }
 };
 static_assert(sizeof(VirtioNetHeader) == 10);
 

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { guiseError } from '../errors.js';
+import type { PACKET_PORT } from '../policy.js';
 import type { TupleBytes } from '../wire/tuple.js';
 import type { EngineOptions, FlowOptions, OpenTunResult } from './types.js';
 
@@ -66,6 +67,19 @@ export const FLOW_COUNTERS = [
   'sendNext',
   'generation',
 ] as const;
+export const PORT_COUNTERS = [
+  'received',
+  'sent',
+  'damaged',
+  'refused',
+  'segmentationFallbacks',
+  'fragments',
+  'reassembled',
+  'lateFragments',
+  'overlapping',
+  'crowded',
+  'overrun',
+] as const;
 
 interface Sized<Names extends readonly string[]> {
   readonly size: number;
@@ -83,6 +97,11 @@ interface Layout {
   readonly dropReasons: readonly string[];
   /** The fields of the policy. */
   readonly policy: readonly string[];
+  /** Words of the rows of a packet port, and of what it shares beside them. */
+  readonly packetRow: Readonly<
+    Record<'incoming' | 'outgoing' | 'kinds' | 'facts' | 'options' | 'state', Readonly<Record<string, number>>>
+  >;
+  readonly portCounters: Sized<typeof PORT_COUNTERS>;
 }
 
 /** Each answers -EBADF before `open` and after `close`. */
@@ -133,6 +152,56 @@ export interface NativeEngine {
   readonly lastSyscall: string;
 }
 
+/** See packet_port.ts. Each call answers -EBADF before `open` and after `close`. */
+export interface NativePacketPort {
+  open(options: NativePortOptions): number;
+  memory(): Readonly<Record<'incoming' | 'outgoing' | 'state' | 'counters', ArrayBuffer>>;
+  watch(readable: () => void): number;
+  reference(on: boolean): number;
+  read(slab: Uint8Array, at: number): number;
+  writeSegments(count: number): number;
+  writeData(
+    row: number,
+    chunks: readonly Uint8Array[],
+    first: number,
+    offset: number,
+    size: number,
+    segmentSize: number,
+  ): number;
+  answer(inRow: number): number;
+  attach(protocol: number, tuple: Uint8Array): number;
+  attachRow(inRow: number): number;
+  find(protocol: number, tuple: Uint8Array): number;
+  detach(flow: number): number;
+  hashRow(inRow: number, word: number): number;
+  hashTuple(tuple: Uint8Array, word: number): number;
+  /** `mtu` 0: the port's. */
+  writeUdp(tuple: Uint8Array, payload: Uint8Array, mtu: number): number;
+  writeUdpFlow(flow: number, payload: Uint8Array, mtu: number): number;
+  writePacket(
+    protocol: number,
+    addresses: Uint8Array,
+    payload: Uint8Array,
+    hopLimit: number,
+    checksumAt: number,
+  ): number;
+  refresh(): number;
+  feed(packet: Uint8Array): number;
+  take(): Uint8Array | undefined;
+  close(): void;
+  readonly lastSyscall: string;
+}
+
+export interface NativePortOptions extends Readonly<Record<keyof typeof PACKET_PORT, number>> {
+  /** -1: memory. */
+  readonly descriptor: number;
+  readonly virtioHeader: boolean;
+  readonly segmentation: boolean;
+  /** 0: the interface's. */
+  readonly mtu: number;
+  readonly rows: number;
+}
+
 /** What the kernel has refused. */
 export interface Refused {
   readonly errno: number;
@@ -141,6 +210,7 @@ export interface Refused {
 
 interface Addon {
   readonly Engine: new () => NativeEngine;
+  readonly PacketPort: new () => NativePacketPort;
   readonly layout: Layout;
   readonly openTun: (name: string, queues: number, offload: boolean) => OpenTunResult | Refused;
   readonly openLinks: (workers: number, ipv6: boolean, mark: number, device: string) => number[][] | Refused;

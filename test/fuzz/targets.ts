@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline';
 import { compile, root } from '../support/compile.js';
 
 /** Bytes of the largest input, by target. */
-const TARGETS = { packet: 4096, fragments: 1024, flows: 512 };
+const TARGETS = { packet: 4096, fragments: 1024, flows: 512, rows: 4096 };
 
 export type Target = keyof typeof TARGETS;
 export const targets = Object.keys(TARGETS) as Target[];

@@ -3,7 +3,17 @@ import t from 'tap';
 import { compile, nodeHeaders, warningsOfTheRest } from '../support/compile.js';
 
 // The native code without Node; each case of a program is a test of this run.
-const names = ['unit', 'reassembly', 'engine', 'path', 'firewall', 'leaks', 'link_device'];
+const names = [
+  'unit',
+  'reassembly',
+  'engine',
+  'path',
+  'firewall',
+  'leaks',
+  'link_device',
+  'packet_rows',
+  'packet_port',
+];
 const programs = await compile({
   compiler: 'g++',
   sanitizers: 'address,undefined',

@@ -20,7 +20,6 @@
 #include "plane/refused_syns.h"
 #include "plane/syn_cookie.h"
 #include "plane/token_bucket.h"
-#include "plane/tuple_table.h"
 #include "plane/verdict.h"
 #include "wire/bytes.h"
 #include "wire/checksum.h"
@@ -29,6 +28,7 @@
 #include "wire/reassembly.h"
 #include "wire/segment.h"
 #include "wire/tcp_options.h"
+#include "wire/tuple_table.h"
 
 using namespace guise;
 

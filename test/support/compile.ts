@@ -30,7 +30,7 @@ const sourcesIn = (folders: readonly string[]): string[] =>
       .map((name) => `${folder}/${name}`),
   );
 
-const nativeSources = sourcesIn(['native/wire', 'native/io', 'native/host', 'native/plane']);
+const nativeSources = sourcesIn(['native/wire', 'native/io', 'native/host', 'native/plane', 'native/netstack']);
 
 /** Node's headers, or undefined where they are not beside its program. */
 export function nodeHeaders(): string | undefined {
