@@ -1,0 +1,24 @@
+/** A TCP/IP stack as a library: `import { Netstack } from 'guise/netstack'`. */
+export { Netstack } from './netstack.js';
+export type { NetstackCounters, NetstackEvents } from './netstack.js';
+export type { NetstackDevice, NetstackOptions, TcpConnectOptions, TcpListenOptions } from './options.js';
+export type { CongestionName } from './tcp/congestion/choose.js';
+export { TcpListener } from './tcp_listener.js';
+export type { TcpListenerEvents } from './tcp_backlog.js';
+export { TcpSocket } from './tcp_socket.js';
+export type { ConnectionInfo } from './tcp/options.js';
+export { unicastOnly } from './ip/filter.js';
+export type { Filter } from './ip/filter.js';
+export type { PingOptions, PingReply } from './ip/ping.js';
+export type { OnPing, PingRequest } from './ip/ping_requests.js';
+export type { Datagram } from './ip/datagram.js';
+export type { LocalEnd } from './ip/end_table.js';
+export { UdpSession } from './ip/udp_session.js';
+export type { UdpSessionEvents } from './ip/udp_session.js';
+export { UdpSessions } from './ip/udp_sessions.js';
+export type { UdpSessionsEvents, UdpSessionsOptions } from './ip/udp_sessions.js';
+export { UdpSocket } from './ip/udp_socket.js';
+export type { UdpOptions, UdpSendOptions, UdpSocketEvents } from './ip/udp_socket.js';
+export type { Endpoint } from '../wire/endpoint.js';
+export { GuiseError } from '../errors.js';
+export type { GuiseCode } from '../errors.js';
