@@ -20,9 +20,26 @@
       "ldflags": ["-pthread"]
     },
     {
+      "target_name": "streams",
+      "type": "executable",
+      "sources": ["../../bench/streams/main.cc"]
+    },
+    {
+      "target_name": "path_relay",
+      "type": "executable",
+      "sources": ["../net/path_relay/main.cc"],
+      "cflags_cc": ["-pthread"],
+      "ldflags": ["-pthread"]
+    },
+    {
       "target_name": "box",
       "type": "executable",
       "sources": ["../net/box/main.cc", "../../native/wire/segment.cc"]
+    },
+    {
+      "target_name": "packetdrill_adapter",
+      "sources": ["../conformance/adapter.c", "../conformance/channel.c"],
+      "cflags": ["-fvisibility=hidden", "-Wall", "-Wextra", "-Wno-unused-parameter"]
     },
     {
       "target_name": "micro",
