@@ -1,10 +1,11 @@
 /** Who competes, and how each is set up: by its own advice, with nothing of ours in the way. */
-import { accessSync, constants } from 'node:fs';
-import { delimiter, join } from 'node:path';
+import { join } from 'node:path';
 import type { RunningProgram } from '../test/net/process.js';
 import { natForPhantunClient, natForPhantunServer, phantunFolder } from '../test/net/phantun.js';
 import type { Host, Rig } from '../test/net/rig.js';
 import { startRelay } from '../test/net/traffic.js';
+import { isProgram, needs, whereIs } from './programs.js';
+import type { Contender as AnyContender } from './race.js';
 
 /** Where the sender sends to, and where the receiver binds. */
 export interface Way {
@@ -14,38 +15,13 @@ export interface Way {
   readonly programs: readonly RunningProgram[];
 }
 
-export interface Contender {
-  readonly name: string;
-  /** How it was tuned, for the report. */
-  readonly tuning: string;
-  /** Why it cannot compete here, or undefined. */
-  missing(): string | undefined;
+export interface Contender extends AnyContender {
   /** Sets it up on a rig of its own. */
   start(rig: Rig): Promise<Way>;
 }
 
 const THROUGH = { to: '127.0.0.1:5000', bind: '127.0.0.1:7000' } as const;
 const STRAIGHT = { to: '10.0.2.2:7000', bind: '10.0.2.2:7000' } as const;
-
-/** A program by its environment variable, or from PATH. */
-function find(name: string, variable: string): string | undefined {
-  const named = process.env[variable];
-  const candidates = named ? [named] : (process.env['PATH'] ?? '').split(delimiter).map((folder) => join(folder, name));
-  return candidates.find(isProgram);
-}
-
-function isProgram(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-function needs(name: string, variable: string): () => string | undefined {
-  return () => (find(name, variable) ? undefined : `no ${name} on PATH, and ${variable} does not name it`);
-}
 
 function guise(name: string, tuning: string, options: readonly string[]): Contender {
   return {
@@ -95,7 +71,7 @@ const udp2raw: Contender = {
     'faketcp, no cipher, no authentication, no replay check, its own iptables rules (-a), --fix-gro, largest buffers',
   missing: needs('udp2raw', 'UDP2RAW'),
   async start(rig) {
-    const program = find('udp2raw', 'UDP2RAW')!;
+    const program = whereIs('udp2raw', 'UDP2RAW')!;
     const options = [
       '-k',
       'key',
@@ -128,7 +104,7 @@ const mimic: Contender = {
   tuning: 'eBPF on eth0 of both hosts, checksum offload off in place of its kernel module, as its documentation allows',
   missing: needs('mimic', 'MIMIC'),
   async start(rig) {
-    const program = find('mimic', 'MIMIC')!;
+    const program = whereIs('mimic', 'MIMIC')!;
     const programs: RunningProgram[] = [];
     for (const [host, filter] of [
       [rig.client, 'remote=10.0.2.2:7000'],

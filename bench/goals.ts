@@ -1,22 +1,8 @@
 /** What guise has to reach, each as ratios or differences of the same round. */
 import { GUISE, NO_OFFLOAD, ONE_RELAY, STRAIGHT_UDP, TWO_RELAYS } from './contenders.js';
+import { pairs, ratio, type Goal, type Term } from './goal.js';
 import type { FigureId, Profile } from './heats.js';
 import type { Results } from './results.js';
-
-export interface Goal {
-  readonly title: string;
-  readonly goal: number;
-  readonly atLeast: boolean;
-  readonly digits: number;
-  /** One value a round, NaN where a part of it is missing. */
-  values(results: Results): number[];
-}
-
-interface Term {
-  readonly figure: FigureId;
-  readonly of: string;
-  readonly profile?: Profile;
-}
 
 const of = (contender: string, figure: FigureId, profile: Profile = 'tso'): Term => ({
   of: contender,
@@ -25,15 +11,6 @@ const of = (contender: string, figure: FigureId, profile: Profile = 'tso'): Term
 });
 const guise = (figure: FigureId, profile: Profile = 'tso'): Term => of(GUISE, figure, profile);
 const straight = (figure: FigureId, profile: Profile = 'tso'): Term => of(STRAIGHT_UDP, figure, profile);
-
-function pairs(results: Results, a: Term, b: Term, combine: (a: number, b: number) => number): number[] {
-  const [left, right] = [a, b].map((term) => results.values(term.profile ?? 'tso', term.figure, term.of));
-  return left!.map((value, round) => combine(value, right![round] ?? Number.NaN));
-}
-
-function ratio(title: string, a: Term, b: Term, goal: number, atLeast = true): Goal {
-  return { title, goal, atLeast, digits: 2, values: (results) => pairs(results, a, b, (x, y) => x / y) };
-}
 
 function above(title: string, other: string, goal: number): Goal {
   const values = (results: Results): number[] =>

@@ -14,6 +14,7 @@ import {
   type Flood,
   type Track,
 } from './measures.js';
+import { less, more, type DrawCurve, type Figure, type Heat as AnyHeat } from './race.js';
 
 /** The paths between client and server. */
 export const PROFILES = {
@@ -24,16 +25,6 @@ export const PROFILES = {
 } as const satisfies Record<string, { title: string; rig: RigOptions }>;
 
 export type Profile = keyof typeof PROFILES;
-
-export interface Figure {
-  readonly title: string;
-  readonly unit: string;
-  readonly higherIsBetter: boolean;
-  readonly digits: number;
-}
-
-const more = (title: string, unit: string, digits: number): Figure => ({ title, unit, digits, higherIsBetter: true });
-const less = (title: string, unit: string, digits: number): Figure => ({ title, unit, digits, higherIsBetter: false });
 
 export const FIGURES = {
   plain: more('goodput, plain sender', 'Gbit/s', 2),
@@ -79,17 +70,13 @@ export type Values = Partial<Record<FigureId, number>>;
 export interface Context {
   /** Datagrams a second that straight UDP carried in this round on this profile. */
   straightRate: number;
-  /** Curves of round trips, [p, µs], the last of each round. */
-  curve: (name: string, points: readonly (readonly [number, number])[]) => void;
+  readonly curve: DrawCurve;
 }
 
-export interface Heat {
-  readonly name: string;
+export interface Heat extends AnyHeat<Track, Context> {
   readonly profiles: readonly Profile[];
   /** Who takes part, or everybody. */
   readonly only?: readonly string[];
-  /** On a rig of its own, so that what it leaves behind is nobody's burden. */
-  readonly fresh?: boolean;
   /** Part of a quick run, with everybody or only those that its goals compare. */
   readonly quick?: 'everybody' | 'compared';
   run(track: Track, context: Context): Promise<Values>;
@@ -263,7 +250,7 @@ export const HEATS: readonly Heat[] = [
 ];
 
 /** Leaves out of a contender what would be no comparison. */
-export function takesPart(heat: Heat, contender: string): boolean {
+export function meets(heat: Heat, contender: string): boolean {
   if (heat.only) return heat.only.includes(contender);
   if (contender === ONE_RELAY || contender === TWO_RELAYS) return heat.name === 'round trips';
   // The build without offload is there to show what offload is worth, not to race.

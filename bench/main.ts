@@ -1,158 +1,49 @@
 /** `npm run bench`: everybody on the same path in turns, medians and ratios of one run. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { SingleBar } from 'cli-progress';
 import yargs from 'yargs';
-import { noRig, Rig } from '../test/net/rig.js';
-import { CONTENDERS, GUISE, ON_TUN, STRAIGHT_UDP, type Contender } from './contenders.js';
-import { readCpu, since } from './cpu.js';
-import { describeMachine } from './machine.js';
-import { HEATS, PROFILES, takesPart, type Context, type Heat, type Profile } from './heats.js';
-import type { Track } from './measures.js';
-import { charts } from './report/charts.js';
+import { noRig } from '../test/net/rig.js';
+import { NETSTACK } from './netstack/netstack.js';
+import { run, type Plan, type RaceFacts } from './race.js';
 import { htmlReport } from './report/html.js';
 import { markdownReport } from './report/markdown.js';
 import type { Report } from './report/report.js';
 import { terminalReport } from './report/terminal.js';
-import { Results } from './results.js';
+import { TUNNEL } from './tunnel.js';
 
-const COMPARED = [STRAIGHT_UDP, GUISE, ON_TUN];
-
-interface Plan {
-  readonly quick: boolean;
-  readonly rounds: number;
-  readonly seconds: number;
-  readonly heats: readonly Heat[];
-  readonly profiles: readonly Profile[];
-  readonly contenders: readonly Contender[];
+/** A race, and where its reports go: a folder beside this file's source. */
+interface Event {
+  readonly facts: RaceFacts;
+  readonly folder: string;
+  readonly heats: readonly { readonly name: string; readonly quick?: unknown }[];
+  readonly race: (plan: Plan, signal: AbortSignal) => Promise<Report>;
 }
 
-interface Entry {
-  readonly profile: Profile;
-  readonly heat: Heat;
-  readonly contender: Contender;
-}
+const EVENTS: readonly Event[] = [
+  {
+    facts: TUNNEL,
+    folder: 'bench/',
+    heats: TUNNEL.heats,
+    race: (plan, signal) => run(TUNNEL, plan, signal),
+  },
+  {
+    facts: NETSTACK,
+    folder: 'bench/netstack/',
+    heats: NETSTACK.heats,
+    race: (plan, signal) => run(NETSTACK, plan, signal),
+  },
+];
 
-function entries({ quick, heats, profiles, contenders }: Plan): Entry[] {
-  const all = profiles.flatMap((profile) =>
-    heats
-      .filter((heat) => heat.profiles.includes(profile))
-      .flatMap((heat) =>
-        contenders.filter(({ name }) => takesPart(heat, name)).map((contender) => ({ profile, heat, contender })),
-      ),
-  );
-  // In a hurry only what the goals compare.
-  const matters = ({ profile, heat, contender: { name } }: Entry): boolean =>
-    (profile === 'tso' && heat.quick === 'everybody') || COMPARED.includes(name);
-  return quick ? all.filter(matters) : all;
-}
-
-class Race implements AsyncDisposable {
-  readonly #plan: Plan;
-  readonly #results: Results;
-  readonly #tracks = new Map<string, Track>();
-  readonly #rigs: Rig[] = [];
-  readonly #out = new Set<string>();
-
-  constructor(plan: Plan, results: Results) {
-    this.#plan = plan;
-    this.#results = results;
-  }
-
-  /** Runs one entry; what a contender fails in, or cannot be set up for, it is out of, with the reason. */
-  async run({ profile, heat, contender }: Entry, round: number, context: Context): Promise<void> {
-    const key = `${profile} ${contender.name}`;
-    const inHeat = `${key} ${heat.name}`;
-    if (this.#out.has(key) || this.#out.has(inHeat)) return;
-    try {
-      const values = heat.fresh
-        ? await this.#runFresh(profile, contender, (track) => heat.run(track, context))
-        : await heat.run(await this.#track(profile, contender), context);
-      for (const [figure, value] of Object.entries(values)) {
-        this.#results.add({ profile, figure: figure as never, contender: contender.name, round, value });
-      }
-    } catch (error) {
-      const reason = (error as Error).message.split('\n')[0]!;
-      this.#results.failures.push({ contender: contender.name, heat: heat.name, profile, reason });
-      this.#out.add(this.#tracks.has(key) ? inHeat : key);
-    }
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all(this.#rigs.map((rig) => rig[Symbol.asyncDispose]()));
-  }
-
-  async #track(profile: Profile, contender: Contender): Promise<Track> {
-    const key = `${profile} ${contender.name}`;
-    const known = this.#tracks.get(key);
-    if (known) return known;
-    const rig = await Rig.create(PROFILES[profile].rig);
-    this.#rigs.push(rig);
-    const track = { rig, way: await contender.start(rig), seconds: this.#plan.seconds };
-    this.#tracks.set(key, track);
-    return track;
-  }
-
-  async #runFresh<T>(profile: Profile, contender: Contender, run: (track: Track) => Promise<T>): Promise<T> {
-    await using rig = await Rig.create(PROFILES[profile].rig);
-    return await run({ rig, way: await contender.start(rig), seconds: this.#plan.seconds });
-  }
-}
-
-async function race(plan: Plan, signal: AbortSignal): Promise<Report> {
-  const results = new Results(plan.rounds);
-  await using running = new Race(plan, results);
-  const all = entries(plan);
-  const bar = new SingleBar({
-    format: '{bar} {percentage} %, {left} left   round {round}: {what}',
-    etaBuffer: all.length,
-    clearOnComplete: true,
-    hideCursor: true,
-    noTTYOutput: true,
-    notTTYSchedule: 15_000,
-    stream: process.stderr,
-  });
-  const before = readCpu();
-  const began = Date.now();
-  using _bar = { [Symbol.dispose]: () => bar.stop() };
-  bar.start(all.length * plan.rounds, 0, { left: '?', round: 1, what: 'setting up' });
-  for (let round = 0; round < plan.rounds; round++) {
-    let straightRate = 0;
-    for (const [index, entry] of all.entries()) {
-      signal.throwIfAborted();
-      const done = round * all.length + index;
-      const minutesLeft = (((Date.now() - began) / done) * (all.length * plan.rounds - done)) / 60_000;
-      const left = done === 0 ? '?' : `${Math.ceil(minutesLeft)} min`;
-      bar.update(done, {
-        left,
-        round: round + 1,
-        what: `${entry.contender.name}, ${entry.heat.name}, ${PROFILES[entry.profile].title}`,
-      });
-      const context: Context = {
-        get straightRate() {
-          return straightRate;
-        },
-        set straightRate(value) {
-          straightRate = value;
-        },
-        curve: (name, points) => results.addCurve({ name, contender: entry.contender.name, points }),
-      };
-      await running.run(entry, round, context);
-    }
-  }
-  const seconds = (Date.now() - began) / 1000;
-  return {
-    results,
-    machine: describeMachine(),
-    seconds,
-    secondsEach: plan.seconds,
-    stolen: since(before).stolen / seconds,
-    contenders: plan.contenders,
-    missing: CONTENDERS.flatMap((each) => {
-      const reason = each.missing();
-      return reason ? [{ name: each.name, reason }] : [];
-    }),
-  };
+function write(report: Report, folder: string, whole: boolean): string {
+  const at = fileURLToPath(new URL(`../../${folder}`, import.meta.url));
+  writeFileSync(`${at}report.html`, htmlReport(report));
+  writeFileSync(`${at}report.jsonl`, report.results.samples.map((sample) => `${JSON.stringify(sample)}\n`).join(''));
+  const written = `${folder}report.html, ${folder}report.jsonl`;
+  if (!whole) return written;
+  mkdirSync(`${at}charts`, { recursive: true });
+  for (const { name, svg } of report.race.charts(report)) writeFileSync(`${at}charts/${name}.svg`, svg);
+  writeFileSync(`${at}RESULTS.md`, markdownReport(report));
+  return `${written}, ${folder}RESULTS.md with ${folder}charts`;
 }
 
 async function main(signal: AbortSignal): Promise<void> {
@@ -167,35 +58,36 @@ async function main(signal: AbortSignal): Promise<void> {
         describe: 'how often each has its turn',
         defaultDescription: '5, quick 3',
       },
-      only: { type: 'string', requiresArg: true, describe: 'only heats whose name matches this regular expression' },
+      only: {
+        type: 'string',
+        requiresArg: true,
+        describe: 'only heats whose name, or `tunnel NAME` or `netstack NAME`, matches this regular expression',
+      },
     })
-    .epilogue('Contenders are found on PATH or by PHANTUN_BIN (a folder), UDP2RAW and MIMIC (programs).')
+    .epilogue(
+      'Contenders are found on PATH or by PHANTUN_BIN (a folder), UDP2RAW and MIMIC (programs); for netstack ' +
+        'scripts/netstack-anchors builds them and says their variables.',
+    )
     .strict()
     .parseAsync();
-  const plan: Plan = {
-    quick: args.quick,
-    rounds: args.rounds ?? (args.quick ? 3 : 5),
-    seconds: args.quick ? 0.8 : 2,
-    heats: HEATS.filter(({ name, quick }) => (args.only ? new RegExp(args.only).test(name) : !args.quick || quick)),
-    profiles: args.quick ? ['tso', 'noTso'] : ['tso', 'noTso', 'jumbo', 'strict'],
-    contenders: CONTENDERS.filter((each) => each.missing() === undefined),
-  };
-  const report = await race(plan, signal);
-  process.stdout.write(terminalReport(report));
-  const folder = fileURLToPath(new URL('../../bench/', import.meta.url));
-  writeFileSync(`${folder}report.html`, htmlReport(report));
-  writeFileSync(
-    `${folder}report.jsonl`,
-    report.results.samples.map((sample) => `${JSON.stringify(sample)}\n`).join(''),
-  );
-  let written = 'bench/report.html, bench/report.jsonl';
-  if (!args.quick && !args.only) {
-    mkdirSync(`${folder}charts`, { recursive: true });
-    for (const { name, svg } of charts(report)) writeFileSync(`${folder}charts/${name}.svg`, svg);
-    writeFileSync(`${folder}RESULTS.md`, markdownReport(report));
-    written += ', bench/RESULTS.md with bench/charts';
+  const only = args.only === undefined ? undefined : new RegExp(args.only);
+  for (const { facts, folder, heats, race } of EVENTS) {
+    const selected = heats.filter(({ name, quick }) =>
+      only ? only.test(name) || only.test(`${facts.name} ${name}`) : !args.quick || quick,
+    );
+    if (selected.length === 0) continue;
+    const names = new Set(selected.map(({ name }) => name));
+    const plan: Plan = {
+      quick: args.quick,
+      rounds: args.rounds ?? (args.quick ? 3 : 5),
+      seconds: args.quick ? 0.8 : 2,
+      selects: (heat) => names.has(heat),
+    };
+    const report = await race(plan, signal);
+    process.stdout.write(terminalReport(report));
+    const written = write(report, folder, !args.quick && selected.length === heats.length);
+    process.stdout.write(`\nwritten: ${written}\n`);
   }
-  process.stdout.write(`\nwritten: ${written}\n`);
 }
 
 const reason = noRig();

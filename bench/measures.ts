@@ -6,7 +6,8 @@ import { wireGuard } from '../test/net/wireguard.js';
 import type { Way } from './contenders.js';
 import { readCpu, residentKiB, since } from './cpu.js';
 
-export interface Track {
+/** A rig with a contender's way on it. */
+export interface Track extends AsyncDisposable {
   readonly rig: Rig;
   readonly way: Way;
   /** Seconds that a load lasts. */

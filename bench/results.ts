@@ -1,9 +1,8 @@
 /** Everything that a run has measured, by profile, figure and contender. */
-import type { FigureId, Profile } from './heats.js';
 
 export interface Sample {
-  readonly profile: Profile;
-  readonly figure: FigureId;
+  readonly profile: string;
+  readonly figure: string;
   readonly contender: string;
   readonly round: number;
   readonly value: number;
@@ -12,7 +11,7 @@ export interface Sample {
 export interface Failure {
   readonly contender: string;
   readonly heat: string;
-  readonly profile: Profile;
+  readonly profile: string;
   readonly reason: string;
 }
 
@@ -52,12 +51,12 @@ export class Results {
   }
 
   /** One value a round, NaN where it is missing. */
-  values(profile: Profile, figure: FigureId, contender: string): number[] {
+  values(profile: string, figure: string, contender: string): number[] {
     return this.#values.get(`${profile} ${figure} ${contender}`) ?? new Array<number>(this.rounds).fill(Number.NaN);
   }
 
   /** Those that were measured. */
-  measured(profile: Profile, figure: FigureId, contender: string): number[] {
+  measured(profile: string, figure: string, contender: string): number[] {
     return this.values(profile, figure, contender).filter((value) => !Number.isNaN(value));
   }
 }

@@ -15,10 +15,10 @@
 #include "io/segment_run.h"
 #include "plane/event_queue.h"
 #include "plane/syn_cookie.h"
-#include "plane/tuple_table.h"
 #include "plane/verdict.h"
 #include "wire/checksum.h"
 #include "wire/segment.h"
+#include "wire/tuple_table.h"
 
 using namespace guise;
 

@@ -1,8 +1,7 @@
-/** Charts of a run as static SVG: bars per contender, latency curves, loss over load. */
+/** Charts of a run as static SVG: bars per contender, lines, latency curves. */
 import * as echarts from 'echarts';
-import { GUISE, STRAIGHT_UDP } from '../contenders.js';
-import { PROFILES, type FigureId, type Profile } from '../heats.js';
-import { tables, type Report, type Table } from './report.js';
+import type { RaceFacts } from '../race.js';
+import { tables, type Report } from './report.js';
 
 export interface Chart {
   /** For a file name. */
@@ -15,18 +14,13 @@ const WIDTH = 760;
 const FONT = 'system-ui, -apple-system, sans-serif'; // no quotes: echarts does not escape them
 const INK = '#1f2733';
 const FAINT = '#d9dee5';
-/** guise stands out; the yardstick is dark, the others are quiet. */
-const COLORS: Record<string, string> = {
-  [GUISE]: '#e4572e',
-  [STRAIGHT_UDP]: '#3c4a5d',
-  'kernel TCP': '#3c4a5d',
-  phantun: '#c2a878',
-  udp2raw: '#a79bbd',
-  mimic: '#7fa08a',
-};
+const OURS = '#e4572e';
+const YARDSTICK = '#3c4a5d';
 
-function colorOf(contender: string): string {
-  return COLORS[contender] ?? '#b9c0c9';
+/** Ours stands out; the yardstick is dark, the others are quiet. */
+function colorOf(race: RaceFacts, contender: string): string {
+  if (contender === race.ours) return OURS;
+  return contender === race.yardstick.name ? YARDSTICK : (race.colors[contender] ?? '#b9c0c9');
 }
 
 function render(option: echarts.EChartsCoreOption, height: number): string {
@@ -42,13 +36,13 @@ function render(option: echarts.EChartsCoreOption, height: number): string {
   return svg;
 }
 
-interface Bar {
+export interface Bar {
   readonly label: string;
   readonly value: number;
   readonly digits: number;
 }
 
-function bars(title: string, unit: string, rows: readonly Bar[]): string {
+function bars(race: RaceFacts, title: string, unit: string, rows: readonly Bar[]): string {
   const shown = [...rows].reverse();
   return render(
     {
@@ -74,7 +68,7 @@ function bars(title: string, unit: string, rows: readonly Bar[]): string {
           barWidth: 20,
           data: shown.map(({ label, value }) => ({
             value,
-            itemStyle: { color: colorOf(label), borderRadius: [0, 3, 3, 0] },
+            itemStyle: { color: colorOf(race, label), borderRadius: [0, 3, 3, 0] },
           })),
           label: {
             show: true,
@@ -91,20 +85,22 @@ function bars(title: string, unit: string, rows: readonly Bar[]): string {
   );
 }
 
-function barChart(all: readonly Table[], profile: Profile, figure: FigureId, extra: readonly Bar[] = []): Chart[] {
-  const table = all.find((each) => each.profile === profile && each.figure === figure);
+/** A figure of everybody, and bars that are no contender's. */
+export function barChart(report: Report, profile: string, figure: string, extra: readonly Bar[] = []): Chart[] {
+  const table = tables(report).find((each) => each.profile === profile && each.figure === figure);
   if (!table) return [];
-  const title = `${table.title} (${PROFILES[profile].title})`;
-  const rows = table.rows.map(({ contender, median }) => ({ label: contender, value: median, digits: table.digits }));
-  return [{ name: `${figure}-${profile}`, title, svg: bars(title, table.unit, [...rows, ...extra]) }];
+  const { title, unit, digits } = table;
+  const rows = table.rows.map(({ contender, median }) => ({ label: contender, value: median, digits }));
+  return [{ name: `${figure}-${profile}`, title, svg: bars(report.race, title, unit, [...rows, ...extra]) }];
 }
 
-interface Line {
+export interface Line {
   readonly name: string;
   readonly points: readonly (readonly [number, number])[];
 }
 
-function lines(title: string, all: readonly Line[], x: object, y: object): string {
+/** A line a contender; `x` and `y` are axes of echarts. */
+export function lines(race: RaceFacts, title: string, all: readonly Line[], x: object, y: object): string {
   return render(
     {
       title: { text: title, left: 0, textStyle: { fontSize: 16, color: INK } },
@@ -117,9 +113,9 @@ function lines(title: string, all: readonly Line[], x: object, y: object): strin
         type: 'line',
         symbolSize: 5,
         data: points.map((point) => [...point]),
-        lineStyle: { width: name === GUISE ? 3 : 2 },
-        color: colorOf(name),
-        z: name === GUISE ? 3 : 2,
+        lineStyle: { width: name === race.ours ? 3 : 2 },
+        color: colorOf(race, name),
+        z: name === race.ours ? 3 : 2,
       })),
     },
     360,
@@ -127,7 +123,7 @@ function lines(title: string, all: readonly Line[], x: object, y: object): strin
 }
 
 /** Percentiles as "nines", so that the slow tail has room. */
-function latencyChart({ results }: Report, name: string, title: string): Chart[] {
+export function latencyChart({ race, results }: Report, name: string, title: string): Chart[] {
   const curves = results.curves(name);
   if (curves.length === 0) return [];
   const nines = (p: number): number => -Math.log10(1 - Math.min(p, 0.9999));
@@ -138,54 +134,11 @@ function latencyChart({ results }: Report, name: string, title: string): Chart[]
   const label = (value: number): string =>
     `${(100 * (1 - 10 ** -value)).toFixed(value > 1 ? Math.round(value) - 2 : 0)} %`;
   const svg = lines(
+    race,
     title,
     all,
     { type: 'value', name: 'of the round trips', min: 0, max: 4, interval: 1, axisLabel: { formatter: label } },
     { type: 'log', name: 'µs' },
   );
   return [{ name: `latency-${name}`, title, svg }];
-}
-
-function lossChart(all: readonly Table[], report: Report): Chart[] {
-  const loads = [50, 80, 90, 100] as const;
-  const found = report.contenders.flatMap(({ name }) => {
-    const points = loads.flatMap((load) => {
-      const row = all
-        .find(({ profile, figure }) => profile === 'tso' && figure === `loss${load}`)
-        ?.rows.find(({ contender }) => contender === name);
-      return row ? [[load, row.median] as const] : [];
-    });
-    return points.length > 1 ? [{ name, points }] : [];
-  });
-  if (found.length === 0) return [];
-  const title = 'Loss over offered load';
-  const svg = lines(
-    title,
-    found,
-    { type: 'value', name: '% of what straight UDP carries', min: 50, max: 100 },
-    { type: 'value', name: '% lost', min: 0 },
-  );
-  return [{ name: 'loss', title, svg }];
-}
-
-export function charts(report: Report): Chart[] {
-  const all = tables(report);
-  const tcp = (profile: Profile): Bar[] => {
-    const row = all.find((each) => each.profile === profile && each.figure === 'tcp')?.rows[0];
-    return row ? [{ label: 'kernel TCP', value: row.median, digits: 2 }] : [];
-  };
-  return [
-    ...barChart(all, 'tso', 'plain'),
-    ...barChart(all, 'tso', 'segmented', tcp('tso')),
-    ...barChart(all, 'noTso', 'plain'),
-    ...barChart(all, 'noTso', 'segmented', tcp('noTso')),
-    ...barChart(all, 'tso', 'ownCost'),
-    ...barChart(all, 'tso', 'burstyOwnCost'),
-    ...barChart(all, 'tso', 'small'),
-    ...barChart(all, 'tso', 'imix'),
-    ...barChart(all, 'tso', 'wireGuard'),
-    ...latencyChart(report, 'idle', 'Round trip of 100 bytes, nothing else on the path'),
-    ...latencyChart(report, 'loaded', 'Round trip of 100 bytes beside half the load of straight UDP'),
-    ...lossChart(all, report),
-  ];
 }

@@ -1,6 +1,4 @@
 /** One page with everything, charts inside: no script, nothing to fetch. */
-import { PROFILES } from '../heats.js';
-import { charts } from './charts.js';
 import { judgedGoals, noise, subject, tables, type Report } from './report.js';
 
 const STYLE = `
@@ -25,6 +23,7 @@ function table(head: readonly string[], rows: readonly (readonly string[])[]): s
 }
 
 export function htmlReport(report: Report): string {
+  const { race } = report;
   const goals = judgedGoals(report).map(({ goal, median, spread, verdict }) => [
     escape(goal.title),
     median.toFixed(goal.digits),
@@ -32,15 +31,15 @@ export function htmlReport(report: Report): string {
     `${goal.atLeast ? '≥' : '≤'} ${goal.goal}`,
     `<span class="${verdict}">${verdict}</span>`,
   ]);
-  const figures = tables(report).map(({ profile, title, unit, digits, rows }) => {
+  const figures = tables(report).map(({ title, unit, digits, rows }) => {
     const body = rows.map(({ contender, median, least, most, ratio }) => [
       escape(contender),
       median.toFixed(digits),
       `${least.toFixed(digits)} to ${most.toFixed(digits)}`,
       ratio?.toFixed(2) ?? '',
     ]);
-    const heading = escape(`${title} (${PROFILES[profile].title})`);
-    return `<details><summary>${heading}</summary>${table(['', unit, 'spread', '/ straight UDP'], body)}</details>`;
+    const head = ['', unit, 'spread', `/ ${race.yardstick.name}`];
+    return `<details><summary>${escape(title)}</summary>${table(head, body)}</details>`;
   });
   const absent = [
     ...report.missing.map(({ name, reason }) => `<li>${escape(name)}: ${escape(reason)}</li>`),
@@ -51,12 +50,13 @@ export function htmlReport(report: Report): string {
   return `<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>guise: benchmark</title><style>${STYLE}</style>
-<h1>guise against everybody</h1>
+<h1>${escape(race.title)}</h1>
 <p>${escape(subject(report))}. ${escape(noise(report))}.</p>
 <h2>Goals</h2>
 ${table(["medians of the rounds' ratios", '', 'spread', 'goal', ''], goals)}
 <h2>Charts</h2>
-${charts(report)
+${race
+  .charts(report)
   .map(({ svg }) => `<figure>${svg}</figure>`)
   .join('\n')}
 <h2>All figures</h2>

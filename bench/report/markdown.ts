@@ -1,10 +1,9 @@
 /** The run that is committed. */
-import { PROFILES } from '../heats.js';
-import { charts } from './charts.js';
 import { judgedGoals, noise, subject, tables, type Report } from './report.js';
 import { markdownTable } from './table.js';
 
 export function markdownReport(report: Report): string {
+  const { race } = report;
   const goals = judgedGoals(report).map(({ goal, median, spread, verdict }) => [
     goal.title,
     median.toFixed(goal.digits),
@@ -12,14 +11,14 @@ export function markdownReport(report: Report): string {
     `${goal.atLeast ? '≥' : '≤'} ${goal.goal}`,
     verdict === 'missed' ? '**missed**' : verdict,
   ]);
-  const figures = tables(report).map(({ profile, title, unit, digits, rows }) => {
+  const figures = tables(report).map(({ title, unit, digits, rows }) => {
     const body = rows.map(({ contender, median, least, most, ratio }) => [
       contender,
       median.toFixed(digits),
       `${least.toFixed(digits)} to ${most.toFixed(digits)}`,
       ratio?.toFixed(2) ?? '',
     ]);
-    return `### ${title} (${PROFILES[profile].title})\n\n${markdownTable(['', unit, 'spread', '/ straight UDP'], body)}`;
+    return `### ${title}\n\n${markdownTable(['', unit, 'spread', `/ ${race.yardstick.name}`], body)}`;
   });
   const failures = report.results.failures.map(
     ({ contender, heat, reason }) => `- ${contender} in "${heat}": ${reason}\n`,
@@ -32,7 +31,8 @@ Absolute figures belong to that machine; ratios of one run are what counts. "Unc
 
 ${markdownTable(["goals: medians of the rounds' ratios", '', 'spread', 'goal', ''], goals)}
 
-${charts(report)
+${race
+  .charts(report)
   .map(({ name, title }) => `![${title}](charts/${name}.svg)`)
   .join('\n')}
 

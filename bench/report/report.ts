@@ -1,12 +1,12 @@
 /** What the reports of a run have in common: its facts, and the sentences about it. */
-import { STRAIGHT_UDP, type Contender } from '../contenders.js';
-import { GOALS, type Goal } from '../goals.js';
-import { FIGURES, PROFILES, type FigureId, type Profile } from '../heats.js';
+import type { Goal } from '../goal.js';
 import type { Machine } from '../machine.js';
+import type { Contender, RaceFacts } from '../race.js';
 import type { Results } from '../results.js';
 import { judge, median, summarize, type Summary, type Verdict } from '../statistics.js';
 
 export interface Report {
+  readonly race: RaceFacts;
   readonly results: Results;
   readonly machine: Machine;
   readonly seconds: number;
@@ -19,13 +19,14 @@ export interface Report {
 
 export interface Row extends Summary {
   readonly contender: string;
-  /** Against straight UDP, median of the rounds' ratios; undefined for itself. */
+  /** Against the yardstick, median of the rounds' ratios; undefined for itself. */
   readonly ratio: number | undefined;
 }
 
 export interface Table {
-  readonly profile: Profile;
-  readonly figure: FigureId;
+  readonly profile: string;
+  readonly figure: string;
+  /** What is measured, and on which path. */
   readonly title: string;
   readonly unit: string;
   readonly digits: number;
@@ -33,21 +34,20 @@ export interface Table {
 }
 
 /** One table a figure, of those that were measured. */
-export function tables({ results, contenders }: Report): Table[] {
-  const profiles = Object.keys(PROFILES) as Profile[];
-  const figures = Object.keys(FIGURES) as FigureId[];
-  return profiles.flatMap((profile) =>
-    figures.flatMap((figure) => {
-      const { title, unit, digits } = FIGURES[figure];
-      const reference = results.values(profile, figure, STRAIGHT_UDP);
+export function tables({ race, results, contenders }: Report): Table[] {
+  const { figures, profiles, yardstick } = race;
+  return Object.keys(profiles).flatMap((profile) =>
+    Object.entries(figures).flatMap(([figure, { title, unit, digits }]) => {
+      const reference = results.values(profile, figure, yardstick.name);
       const rows = contenders.flatMap(({ name }) => {
         const measured = results.measured(profile, figure, name);
         if (measured.length === 0) return [];
         const ratios = results.values(profile, figure, name).map((value, round) => value / reference[round]!);
-        const ratio = name === STRAIGHT_UDP ? Number.NaN : median(ratios.filter(Number.isFinite));
+        const ratio = name === yardstick.name ? Number.NaN : median(ratios.filter(Number.isFinite));
         return [{ contender: name, ...summarize(measured), ratio: Number.isNaN(ratio) ? undefined : ratio }];
       });
-      return rows.length > 0 ? [{ profile, figure, title, unit, digits, rows }] : [];
+      const titled = `${title} (${profiles[profile]!.title})`;
+      return rows.length > 0 ? [{ profile, figure, title: titled, unit, digits, rows }] : [];
     }),
   );
 }
@@ -60,8 +60,8 @@ export interface JudgedGoal {
 }
 
 /** The goals for which this run has figures. */
-export function judgedGoals({ results }: Report): JudgedGoal[] {
-  return GOALS.flatMap((goal) => {
+export function judgedGoals({ race, results }: Report): JudgedGoal[] {
+  return race.goals.flatMap((goal) => {
     const values = goal.values(results).filter((value) => !Number.isNaN(value));
     if (values.length === 0) return [];
     const verdict = judge(values, goal.goal, goal.atLeast);
@@ -70,17 +70,18 @@ export function judgedGoals({ results }: Report): JudgedGoal[] {
 }
 
 /** How far figures of this run can be trusted. */
-export function noise({ results, stolen }: Report): string {
-  const straight = results.measured('tso', 'plain', STRAIGHT_UDP);
-  const swing = straight.length > 1 ? (Math.max(...straight) / Math.min(...straight) - 1) * 100 : Number.NaN;
+export function noise({ race, results, stolen }: Report): string {
+  const { name, profile, figure } = race.yardstick;
+  const measured = results.measured(profile, figure, name);
+  const swing = measured.length > 1 ? (Math.max(...measured) / Math.min(...measured) - 1) * 100 : Number.NaN;
   const stolenText = `${(stolen * 100).toFixed(1)} % of a core went to other guests`;
-  return `noise: straight UDP swung by ${swing.toFixed(0)} % over the rounds, ${stolenText}`;
+  return `noise: ${name} swung by ${swing.toFixed(0)} % over the rounds, ${stolenText}`;
 }
 
-export function subject({ machine, results, secondsEach }: Report): string {
+export function subject({ race, machine, results, secondsEach }: Report): string {
   return (
     `${results.rounds} interleaved rounds of ${secondsEach} s each on ${machine.cores} cores (${machine.processor}), ` +
     `Linux ${machine.kernel}, ${machine.distribution}, Node ${machine.node}; ` +
-    'client, NAT router and server in namespaces on the same cores, 1400 bytes unless said'
+    race.setting
   );
 }

@@ -1,4 +1,3 @@
-import { PROFILES } from '../heats.js';
 import { judgedGoals, noise, subject, tables, type Report } from './report.js';
 import { terminalTable } from './table.js';
 
@@ -7,14 +6,15 @@ const MARKS = { met: 'met', missed: 'MISSED', unclear: 'unclear' } as const;
 /** Every figure as a table, then the goals. */
 export function terminalReport(report: Report): string {
   const parts = [subject(report), noise(report)];
-  for (const { profile, title, unit, digits, rows } of tables(report)) {
+  const { race } = report;
+  for (const { title, unit, digits, rows } of tables(report)) {
     const lines = rows.map(({ contender, median, least, most, ratio }) => [
       contender,
       median.toFixed(digits),
       `${least.toFixed(digits)} to ${most.toFixed(digits)}`,
       ratio?.toFixed(2) ?? '',
     ]);
-    parts.push(`${title} (${PROFILES[profile].title})\n${terminalTable(['', unit, 'spread', '/ straight'], lines)}`);
+    parts.push(`${title}\n${terminalTable(['', unit, 'spread', `/ ${race.yardstick.name}`], lines)}`);
   }
   const goals = judgedGoals(report).map(({ goal, median, spread, verdict }) => [
     goal.title,
@@ -26,7 +26,7 @@ export function terminalReport(report: Report): string {
   parts.push(terminalTable(["goals: medians of the rounds' ratios", '', 'spread', 'goal', ''], goals));
   for (const { name, reason } of report.missing) parts.push(`not raced: ${name}, ${reason}`);
   for (const { contender, heat, profile, reason } of report.results.failures) {
-    parts.push(`failed: ${contender} in "${heat}" (${PROFILES[profile].title}): ${reason}`);
+    parts.push(`failed: ${contender} in "${heat}" (${race.profiles[profile]!.title}): ${reason}`);
   }
   return `${parts.join('\n\n')}\n`;
 }

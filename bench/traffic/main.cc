@@ -1,9 +1,9 @@
 // Load generator and sink for tests and benchmarks: one JSON line on standard output tells what came.
 #include <poll.h>
 #include <csignal>
-#include <map>
 #include <optional>
 
+#include "flags.h"
 #include "flood.h"
 #include "receiver.h"
 #include "sender.h"
@@ -37,24 +37,6 @@ traffic relay --bind IP:PORT --to IP:PORT   passes one peer's datagrams on, as p
 )";
 
 std::atomic<bool> stopping{false};
-
-using Flags = std::map<std::string, std::string>;
-
-Flags parse(int argc, char** argv) {
-  Flags flags;
-  for (int i = 2; i < argc; ++i) {
-    const std::string name = argv[i];
-    if (name.rfind("--", 0) != 0) fail("unknown argument " + name);
-    const bool has_value = i + 1 < argc && std::string(argv[i + 1]).rfind("--", 0) != 0;
-    flags[name.substr(2)] = has_value ? argv[++i] : "";
-  }
-  return flags;
-}
-
-std::string get(const Flags& flags, const std::string& name, const std::string& otherwise) {
-  const auto found = flags.find(name);
-  return found == flags.end() ? otherwise : found->second;
-}
 
 Sizes parse_sizes(const std::string& text) {
   Sizes sizes;

@@ -18,7 +18,7 @@
 namespace traffic {
 
 [[noreturn]] inline void fail(const std::string& sentence) {
-  std::fprintf(stderr, "traffic: %s\n", sentence.c_str());
+  std::fprintf(stderr, "%s: %s\n", program_invocation_short_name, sentence.c_str());
   std::exit(1);
 }
 

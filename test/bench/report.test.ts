@@ -1,9 +1,9 @@
 import t from 'tap';
 import { CONTENDERS } from '../../bench/contenders.js';
-import { charts } from '../../bench/report/charts.js';
 import { judgedGoals, tables, type Report } from '../../bench/report/report.js';
 import { Results } from '../../bench/results.js';
 import { judge, median, quantile } from '../../bench/statistics.js';
+import { TUNNEL } from '../../bench/tunnel.js';
 
 /** Plain goodput of three rounds. */
 function report(straight: readonly number[], guise: readonly number[]): Report {
@@ -15,7 +15,8 @@ function report(straight: readonly number[], guise: readonly number[]): Report {
     values.forEach((value, round) => results.add({ profile: 'tso', figure: 'plain', contender, round, value }));
   }
   const machine = { processor: 'x', cores: 2, memoryGib: 1, kernel: 'k', distribution: 'd', node: 'v' };
-  return { results, machine, seconds: 1, secondsEach: 1, stolen: 0, contenders: CONTENDERS, missing: [] };
+  const contenders = CONTENDERS;
+  return { race: TUNNEL, results, machine, seconds: 1, secondsEach: 1, stolen: 0, contenders, missing: [] };
 }
 
 t.test('ratios are taken within a round', async (t) => {
@@ -39,7 +40,7 @@ t.test('missing rounds are left out of medians', async (t) => {
 });
 
 t.test('charts are well-formed', async (t) => {
-  const [chart] = charts(report([2, 2, 2], [3, 3, 3]));
+  const [chart] = TUNNEL.charts(report([2, 2, 2], [3, 3, 3]));
   t.match(chart?.svg, /^<svg [^]*guise[^]*<\/svg>\s*$/);
   t.notMatch(chart?.svg, /="[^"<]*"[^\s/>]/, 'no quote inside an attribute');
 });

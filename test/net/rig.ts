@@ -210,6 +210,15 @@ async function configure(host: Host, device: string, net: number, number: number
   await host.run('ip', ['link', 'set', device, 'up']);
 }
 
+/** New namespaces of this process, one for each part, by name; like a rig's they are removed when it has died. */
+export async function namespaces(parts: readonly string[]): Promise<string[]> {
+  await removeStale();
+  const id = `${PREFIX}-${process.pid}-${++created}`;
+  const names = parts.map((part) => `${id}-${part}`);
+  for (const name of names) await run('ip', ['netns', 'add', name]);
+  return names;
+}
+
 async function removeStale(): Promise<void> {
   const names = (await run('ip', ['netns', 'list'])).split('\n').map((line) => line.split(' ')[0]!);
   for (const name of names) {
