@@ -1,4 +1,5 @@
 #!/usr/bin/env node
 import { begin } from '../src/cli/entry.js';
 
-begin(() => import('./parts.js'));
+// Neither loads anything of the other.
+begin(() => (process.argv[2] === 'netstack' ? import('../tools/main.js') : import('./parts.js')));

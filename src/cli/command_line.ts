@@ -82,8 +82,9 @@ export function readPart(args: readonly string[]): { role: Role; args: readonly 
       return {
         answer:
           'guise client --local IP:PORT --remote HOST:PORT   where the applications are\n' +
-          'guise server --local PORT --remote HOST:PORT      where their service is\n\n' +
-          'See `guise client --help` and `guise server --help`.',
+          'guise server --local PORT --remote HOST:PORT      where their service is\n' +
+          'guise netstack echo|forward|socks|nc              programs on a TCP/IP stack of their own\n\n' +
+          'See `guise client --help`, `guise server --help` and `guise netstack --help`.',
       };
     case '--version':
     case '-V':
