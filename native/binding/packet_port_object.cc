@@ -51,8 +51,8 @@ class ListedChunks final : public ChunkSource {
   }
 
  private:
-  const napi_env env_;
-  const napi_value list_;
+  napi_env__* const env_;
+  napi_value__* const list_;
   uint32_t at_;
   size_t offset_;
 };
@@ -375,7 +375,7 @@ Napi::Value PacketPortObject::Take(const Napi::CallbackInfo& info) {
   std::memcpy(taken.Data(), packet.data(), packet.size());
   queues_->pop();
   ShareQueues();
-  return taken;
+  return Napi::Value(env, taken);
 }
 
 void PacketPortObject::Close(const Napi::CallbackInfo&) { Shut(); }
