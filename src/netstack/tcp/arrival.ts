@@ -3,7 +3,7 @@ import { acknowledge } from './acknowledgment.js';
 import { isClosedByAck } from './closing.js';
 import type { ControlBlock } from './control_block.js';
 import { agree, establish, synArrived } from './handshake.js';
-import { takeFin, takePayload } from './receiving.js';
+import { hurry, takeFin, takePayload } from './receiving.js';
 import { ACK, CE, CWR, ECE, FIN, RST, SYN, type IncomingSegment } from './segment.js';
 import { atOrAfter, atOrBefore, isAfter, isBefore } from './sequence.js';
 import { sendResetAt, sendSyn } from './sending.js';
@@ -78,7 +78,8 @@ function arriveSynchronized(c: ControlBlock, segment: IncomingSegment, now: numb
       return;
     }
     noteDuplicate(c, segment);
-    if (segment.size > 0 || c.carrier.mayChallenge(now)) c.ackNow = true;
+    if (segment.size > 0) hurry(c);
+    else if (c.carrier.mayChallenge(now)) c.ackNow = true;
     return;
   }
   if (flags & RST) {

@@ -15,6 +15,9 @@ import { SendBuffer } from './send_buffer.js';
 import { atOrAfter, isAfter } from './sequence.js';
 import { MODE, RESEND, STATE } from './states.js';
 
+/** ACKs that do not wait: at first, and behind a gap. The kernel's TCP_MAX_QUICKACKS (net/ipv4/tcp_input.c). */
+export const QUICK_ACKS = 16;
+
 export class ControlBlock {
   /** The carrier's own number of it. */
   flow = -1;
@@ -112,7 +115,7 @@ export class ControlBlock {
   unacknowledged = 0;
   ackNow = false;
   /** ACKs that leave at once: a peer's slow start lives on them. */
-  quickAcks = 16;
+  quickAcks = QUICK_ACKS;
   /** A D-SACK block to be told (RFC 2883). */
   hasDuplicate = false;
   duplicateStart = 0;

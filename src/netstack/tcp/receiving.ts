@@ -1,6 +1,6 @@
 /** What payload does: the stream's order, the window, the ACKs that are due (RFC 9293 §3.8.6, RFC 5681 §4.2). */
 import { peerEnded } from './closing.js';
-import type { ControlBlock } from './control_block.js';
+import { QUICK_ACKS, type ControlBlock } from './control_block.js';
 import { Reassembly } from './reassembly.js';
 import type { IncomingSegment } from './segment.js';
 import { isAfter, isBefore } from './sequence.js';
@@ -18,7 +18,7 @@ export function takePayload(c: ControlBlock, segment: IncomingSegment, now: numb
     seq = c.rcvNxt;
     offset += old;
     size -= old;
-    c.ackNow = true;
+    hurry(c);
   }
   if (isAfter((seq + size) | 0, c.edge)) {
     // More than the window: a probe of it, or a peer that does not keep to it.
@@ -49,11 +49,17 @@ export function takePayload(c: ControlBlock, segment: IncomingSegment, now: numb
   if (c.hasFin && c.finSeq === c.rcvNxt) peerEnded(c, now);
 }
 
+/** Something got lost: the peer's recovery lives on ACKs that do not wait (RFC 5681 §4.2; tcp_enter_quickack_mode). */
+export function hurry(c: ControlBlock): void {
+  c.ackNow = true;
+  c.quickAcks = QUICK_ACKS;
+}
+
 function keep(c: ControlBlock, seq: number, payload: Uint8Array): void {
   c.reassembly ??= new Reassembly();
   const room = c.receiveLimit * 2 - c.unread - c.reassembly.cost;
   c.reassembly.insert(seq, payload, room);
-  c.ackNow = true;
+  hurry(c);
 }
 
 function noteOverlap(c: ControlBlock, start: number, size: number): void {

@@ -227,6 +227,30 @@ for (const sack of [true, false]) {
   );
 }
 
+t.test('ACKs do not wait behind a gap: the peer recovers by them', (t) => {
+  const s = new Simulation({ a: { sendBuffer: MB } });
+  s.connect();
+  for (let i = 0; i < 40; ++i) {
+    s.a.connection!.write(pattern(100), s.now);
+    s.run(100);
+  }
+  const waited = (): number => {
+    const sent = s.now;
+    s.a.connection!.write(pattern(100), s.now);
+    s.until(() => s.a.connection!.queue.size === 0);
+    return s.now - sent;
+  };
+  t.equal(waited(), 60, 'one segment waits 40 ms for company');
+  s.path = losing(() => true);
+  s.a.connection!.write(pattern(100), s.now);
+  s.a.connection!.flush(s.now);
+  s.path = () => [10];
+  s.a.connection!.write(pattern(100), s.now);
+  s.until(() => s.a.connection!.queue.size === 0);
+  t.equal(waited(), 20);
+  t.end();
+});
+
 t.test('the last segment is lost: a probe finds out before the time-out', (t) => {
   const s = new Simulation({ a: { sendBuffer: MB } });
   s.connect();
