@@ -2,4 +2,4 @@
 import { begin } from '../src/cli/entry.js';
 
 // Neither loads anything of the other.
-begin(() => (process.argv[2] === 'netstack' ? import('../tools/main.js') : import('./parts.js')));
+begin(() => (process.argv[2] === 'netstack' ? import('../src/tools/main.js') : import('./parts.js')));

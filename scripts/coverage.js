@@ -1,5 +1,5 @@
 /**
- * Prints in one line how many lines of src/, client/, server/ and tools/ were run, and where the fewest were. The folder holds
+ * Prints in one line how many lines of src/, client/ and server/ were run, and where the fewest were. The folder holds
  * what every process wrote that ran with NODE_V8_COVERAGE: test files, and the programs that they started.
  *
  *     node scripts/coverage.js FOLDER [PERCENT]      fails when fewer lines than PERCENT were run
@@ -12,7 +12,7 @@ import { URL, fileURLToPath } from 'node:url';
 
 /** Files with the fewest lines run that are named. */
 const NAMED = 5;
-const FOLDERS = ['src', 'client', 'server', 'tools'];
+const FOLDERS = ['src', 'client', 'server'];
 
 const [folder, atLeast = '0'] = process.argv.slice(2);
 const root = fileURLToPath(new URL('..', import.meta.url));

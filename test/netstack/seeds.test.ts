@@ -1,6 +1,6 @@
 /**
  * What the stacks that were there before can do: a test for each row of docs/netstack.md. What takes a TUN is in
- * tools/tools.test.ts and in course.test.ts.
+ * ../tools/tools.test.ts and in course.test.ts.
  */
 import { once } from 'node:events';
 import { Duplex } from 'node:stream';

@@ -2,7 +2,7 @@
 import { fileURLToPath } from 'node:url';
 import type { RunningProgram, RunOptions } from '../net/process.js';
 import type { Host } from '../net/rig.js';
-import { SET_UP } from '../../tools/tool.js';
+import { SET_UP } from '../../src/tools/tool.js';
 
 const root = fileURLToPath(new URL('../../..', import.meta.url));
 const NO_RIGHTS = ['--bounding-set', '-all', '--inh-caps', '-all', '--no-new-privs'];

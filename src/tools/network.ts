@@ -3,9 +3,9 @@ import { execFile } from 'node:child_process';
 import { createSocket, type Socket as UdpSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { connect, isIPv6, type Socket } from 'node:net';
-import { guiseError, programMissing } from '../src/errors.js';
-import type { PingRequest } from '../src/netstack/index.js';
-import { formatEndpoint, type Endpoint } from '../src/wire/endpoint.js';
+import { guiseError, programMissing } from '../errors.js';
+import type { PingRequest } from '../netstack/index.js';
+import { formatEndpoint, type Endpoint } from '../wire/endpoint.js';
 import type { Outside, Way } from './relay.js';
 import { say } from './tool.js';
 

@@ -1,7 +1,7 @@
 /** What the programs of `guise netstack` have in common: their flags, their stack, and what they say. */
 import { parseArgs, type ParseArgsConfig } from 'node:util';
-import { usageError, type UsageError } from '../src/errors.js';
-import { Netstack, type NetstackOptions } from '../src/netstack/index.js';
+import { usageError, type UsageError } from '../errors.js';
+import { Netstack, type NetstackOptions } from '../netstack/index.js';
 
 /** One of the programs. */
 export interface Tool {

@@ -1,6 +1,6 @@
 /** `guise netstack`: one of its programs, from its command line to an exit code: 0 done, 1 failed, 2 wrong usage. */
-import { sentenceFor } from '../src/cli/flag_advice.js';
-import { usageError, UsageError } from '../src/errors.js';
+import { sentenceFor } from '../cli/flag_advice.js';
+import { usageError, UsageError } from '../errors.js';
 import { SET_UP, type Tool } from './tool.js';
 
 const TOOLS: Readonly<Record<string, () => Promise<Tool>>> = {

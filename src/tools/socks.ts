@@ -10,8 +10,8 @@ import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { connect, isIPv6, type Socket } from 'node:net';
 import { SocksClient, type SocksProxy } from 'socks';
-import { parseHostPort } from '../src/config/addresses.js';
-import type { Endpoint } from '../src/wire/endpoint.js';
+import { parseHostPort } from '../config/addresses.js';
+import type { Endpoint } from '../wire/endpoint.js';
 import { relay, type Outside, type Way } from './relay.js';
 import { checkPlaces, openStack, readFlags, serve, TUN_FLAG, wrongUsage } from './tool.js';
 

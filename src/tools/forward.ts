@@ -7,7 +7,7 @@
  *     sudo ip link del tuna
  */
 import { networkInterfaces } from 'node:os';
-import { normalAddress } from '../src/wire/address.js';
+import { normalAddress } from '../wire/address.js';
 import { Network } from './network.js';
 import { relay } from './relay.js';
 import { checkPlaces, openStack, readFlags, serve, TUN_FLAG, wrongUsage } from './tool.js';

@@ -1,8 +1,8 @@
 /** Leads connections and UDP sessions that come by a TUN out by other means. */
 import type { Socket } from 'node:net';
-import { guiseError } from '../src/errors.js';
-import { formatEndpoint, type Endpoint } from '../src/wire/endpoint.js';
-import type { Netstack, TcpSocket, UdpSession } from '../src/netstack/index.js';
+import { guiseError } from '../errors.js';
+import { formatEndpoint, type Endpoint } from '../wire/endpoint.js';
+import type { Netstack, TcpSocket, UdpSession } from '../netstack/index.js';
 import { say } from './tool.js';
 
 /** What is on the other side of the relay. */

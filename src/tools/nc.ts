@@ -7,8 +7,8 @@
  *     sudo ip link del tuna
  */
 import { once } from 'node:events';
-import { parseAddress, parsePort } from '../src/config/addresses.js';
-import type { Netstack, TcpSocket, UdpSendOptions } from '../src/netstack/index.js';
+import { parseAddress, parsePort } from '../config/addresses.js';
+import type { Netstack, TcpSocket, UdpSendOptions } from '../netstack/index.js';
 import { checkPlaces, openStack, readFlags, TUN_FLAG, wrongUsage } from './tool.js';
 
 export const HELP = `guise netstack nc [--tun NAME] [-u] --address OWN ADDRESS PORT
