@@ -22,7 +22,7 @@ t.test(
     const [wg] = tunnel.interfaces;
     const arrive = async (what: string): Promise<void> => {
       const said = await host.run('ping', ['-c', '3', '-i', '0.2', '-w', '20', '10.9.0.2']).catch(String);
-      t.match(said, / 3 received/, what);
+      t.match(said, /[1-9]\d* received, 0% packet loss/, what); // it sends on until three answers are there
     };
     await arrive('before');
 
