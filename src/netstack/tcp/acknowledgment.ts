@@ -146,10 +146,8 @@ function takeBlocks(c: ControlBlock, segment: IncomingSegment): boolean {
   if (duplicate) {
     first = 1;
     c.rack.duplicate(c.nxt, c.una);
-    if (c.hasResent) {
-      c.resentBytes -= (end - start) | 0;
-      if (c.resentBytes === 0) c.resentBytes = -1; // all of it came twice: nothing was lost
-    }
+    // What is older than this loss was sent again for another.
+    if (c.hasResent && atOrAfter(start, c.lossAt)) c.resentBytes -= (end - start) | 0;
   }
   for (let i = first; i < sackCount; ++i) {
     const from = sack[2 * i]!;

@@ -75,7 +75,8 @@ export class ControlBlock {
   prr: ProportionalRate | undefined;
   /** One of `MODE`. */
   mode: number = MODE.open;
-  /** Recovery ends when this is acknowledged. */
+  /** SND.UNA when the loss was found; recovery ends when `recoverAt` is acknowledged. */
+  lossAt: number;
   recoverAt: number;
   /** In recovery, what PRR allows. */
   recoveryWindow = 0;
@@ -181,7 +182,15 @@ export class ControlBlock {
     this.options = options;
     this.congestion = congestion;
     const { isn } = options;
-    this.iss = this.una = this.nxt = this.smallEnd = this.usageEnd = this.recoverAt = this.reducedAt = isn;
+    this.iss =
+      this.una =
+      this.nxt =
+      this.smallEnd =
+      this.usageEnd =
+      this.recoverAt =
+      this.lossAt =
+      this.reducedAt =
+        isn;
     this.timestamps = options.timestamps;
     this.sackPermitted = options.sack;
     this.scaled = options.windowScaling;

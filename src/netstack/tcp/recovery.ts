@@ -5,6 +5,7 @@
  */
 import type { ControlBlock } from './control_block.js';
 import { ProportionalRate } from './prr.js';
+import { SACKED } from './scoreboard.js';
 import { isAfter, isBefore } from './sequence.js';
 import { MODE } from './states.js';
 
@@ -33,6 +34,7 @@ export function congestionEchoed(c: ControlBlock, now: number): void {
 function reduce(c: ControlBlock, mode: number, now: number): void {
   const flight = (c.nxt - c.una) | 0;
   c.mode = mode;
+  c.lossAt = c.una;
   c.recoverAt = c.nxt;
   c.prr ??= new ProportionalRate();
   c.prr.begin(c.congestion.window);
@@ -44,13 +46,14 @@ function reduce(c: ControlBlock, mode: number, now: number): void {
 export function enterLoss(c: ControlBlock, now: number): void {
   if (c.mode !== MODE.loss) {
     c.congestion.timedOut((c.nxt - c.una) | 0, now);
+    c.lossAt = c.una;
     c.hasResent = false;
     c.resentBytes = 0;
   }
   c.mode = MODE.loss;
   c.recoverAt = c.nxt;
   // A peer may drop what it has SACKED, and its first gap says that it did (RFC 2018 §8).
-  if (c.board.first && c.board.first.state & 1) c.board.forgetSacks();
+  if (c.board.first && c.board.first.state & SACKED) c.board.forgetSacks();
   c.board.loseAll();
   c.duplicates = c.assumedSacked = 0;
   c.probing = false;
@@ -61,7 +64,9 @@ export function leaveIfDone(c: ControlBlock, advanced: number, echo: number, has
   if (c.mode === MODE.open) return;
   if (c.mode !== MODE.reduced && c.hasResent) {
     const late = hasEcho && advanced > 0 && isBefore(echo, c.resentStamp);
-    if (late || c.resentBytes < 0) {
+    // All of it came twice.
+    const needless = c.resentBytes <= 0;
+    if (late || needless) {
       c.spurious += 1;
       c.board.findAll();
       c.congestion.undo(now);

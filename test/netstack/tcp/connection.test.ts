@@ -326,6 +326,42 @@ t.test('a late segment is not a lost one: the reduction is taken back', (t) => {
   t.end();
 });
 
+t.test('what came twice of an earlier time says nothing of this loss', (t) => {
+  const s = new Simulation({ a: { sendBuffer: MB } });
+  s.connect();
+  s.a.connection!.write(pattern(20_000), s.now);
+  s.until(() => s.a.connection!.queue.size === 0);
+  const old = s.a.connection!.una;
+  let count = 0;
+  s.path = losing(() => ++count === 2);
+  s.a.connection!.write(pattern(50_000), s.now);
+  s.until(() => s.a.connection!.bytesResent > 0);
+  const ack = s.sentBy(s.b).at(-1)!;
+  const { window } = s.a.connection!.congestion;
+  s.inject({ ...ack, sack: [(old - 1448) | 0, old] });
+  s.run(1);
+  t.equal(s.a.connection!.spurious, 0);
+  t.ok(s.a.connection!.congestion.window <= window);
+  s.until(() => s.b.received_ === 70_000);
+  t.end();
+});
+
+t.test('all that was sent again came twice: nothing was lost', (t) => {
+  const s = new Simulation({ a: { sendBuffer: MB, timestamps: false } });
+  s.connect();
+  let count = 0;
+  s.path = losing(() => ++count === 2);
+  s.a.connection!.write(pattern(50_000), s.now);
+  s.until(() => s.a.connection!.bytesResent > 0);
+  const ack = s.sentBy(s.b).at(-1)!;
+  const hole = s.a.connection!.una;
+  s.inject({ ...ack, ack: (hole + 1460) | 0, sack: [hole, (hole + 1460) | 0] });
+  s.run(1);
+  t.equal(s.a.connection!.spurious, 1);
+  s.until(() => s.b.received_ === 50_000);
+  t.end();
+});
+
 t.test('forged RST, SYN and data', (t) => {
   const s = new Simulation();
   s.connect();
