@@ -3,7 +3,7 @@ import { acknowledge } from './acknowledgment.js';
 import { isClosedByAck } from './closing.js';
 import type { ControlBlock } from './control_block.js';
 import { agree, establish, synArrived } from './handshake.js';
-import { hurry, takeFin, takePayload } from './receiving.js';
+import { hurry, noteDuplicate, takeFin, takePayload } from './receiving.js';
 import { ACK, CE, CWR, ECE, FIN, RST, SYN, type IncomingSegment } from './segment.js';
 import { atOrAfter, atOrBefore, isAfter, isBefore } from './sequence.js';
 import { sendResetAt, sendSyn } from './sending.js';
@@ -32,7 +32,7 @@ function arriveSynSent(c: ControlBlock, segment: IncomingSegment, now: number): 
     return;
   }
   if (!(flags & SYN)) return;
-  agree(c, segment.mss || 536, segment.scale, segment.sackPermitted, segment.hasTimestamp);
+  agree(c, segment);
   synArrived(c, segment, now);
   if (!hasAck) {
     // Both have opened at once.
@@ -77,7 +77,7 @@ function arriveSynchronized(c: ControlBlock, segment: IncomingSegment, now: numb
       }
       return;
     }
-    noteDuplicate(c, segment);
+    noteDuplicate(c, segment.seq, segment.size);
     if (segment.size > 0) hurry(c);
     else if (c.carrier.mayChallenge(now)) c.ackNow = true;
     return;
@@ -135,15 +135,6 @@ function isAcceptable(c: ControlBlock, segment: IncomingSegment, now: number): b
   if (atOrBefore(seq, c.rcvNxt))
     return atOrAfter(end, c.rcvNxt) && (length === 0 ? seq === c.rcvNxt : isAfter(end, c.rcvNxt));
   return isBefore(seq, c.edge) || (length === 0 && seq === c.edge);
-}
-
-/** What came twice is told by D-SACK (RFC 2883). */
-function noteDuplicate(c: ControlBlock, segment: IncomingSegment): void {
-  const end = (segment.seq + segment.size) | 0;
-  if (!c.sackPermitted || segment.size === 0 || isAfter(end, c.rcvNxt)) return;
-  c.hasDuplicate = true;
-  c.duplicateStart = segment.seq;
-  c.duplicateEnd = end;
 }
 
 /** ECN's two halves of receiving (RFC 3168 §6.1.3). */

@@ -21,7 +21,7 @@ import { ControlBlock } from './control_block.js';
 import { agree, begin, scaleFor, synArrived } from './handshake.js';
 import { describe } from './info.js';
 import type { ConnectionInfo, ConnectionOptions, SynFacts } from './options.js';
-import { chooseSegmentSize, tooBig } from './path_mtu.js';
+import { chooseSegmentSize, largestMss, tooBig } from './path_mtu.js';
 import { consumed } from './receive_window.js';
 import { giveEarly } from './receiving.js';
 import { updateDeadline } from './schedule.js';
@@ -33,7 +33,7 @@ import { tick } from './timers.js';
 export class Connection extends ControlBlock {
   constructor(carrier: Carrier<Connection>, application: Application | undefined, options: ConnectionOptions) {
     const make = chooseCongestion(options.congestion);
-    super(carrier, application, options, make(options.mtu - options.ipHeader - 20, options.isn));
+    super(carrier, application, options, make(largestMss(options), options.isn));
     if (options.windowScaling) this.receiveScale = scaleFor(options.receiveBufferMost);
     chooseSegmentSize(this);
   }
@@ -54,7 +54,7 @@ export class Connection extends ControlBlock {
   /** Passive open: answers a SYN. */
   accept(syn: IncomingSegment, now: number): void {
     this.passive = true;
-    agree(this, syn.mss || 536, syn.scale, syn.sackPermitted, syn.hasTimestamp);
+    agree(this, syn);
     this.ecn = this.options.ecn !== 'off' && (syn.flags & (ECE | CWR)) === (ECE | CWR);
     synArrived(this, syn, now);
     this.state = STATE.synReceived;
@@ -64,7 +64,7 @@ export class Connection extends ControlBlock {
   /** What a SYN cookie kept of a SYN whose SYN-ACK is acknowledged: the caller lets that ACK arrive next. */
   resume(syn: SynFacts, ack: IncomingSegment, now: number): void {
     this.passive = true;
-    agree(this, syn.mss, syn.scale, syn.sackPermitted, syn.hasTimestamp);
+    agree(this, syn);
     this.irs = (ack.seq - 1) | 0;
     this.rcvNxt = this.lastAckSent = ack.seq;
     this.edge = (ack.seq + Math.min(65_535, this.receiveLimit)) | 0;

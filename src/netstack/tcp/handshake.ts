@@ -1,5 +1,6 @@
 /** How a connection opens, and what both ends agree on with their SYNs (RFC 9293 §3.5, RFC 7323 §1.3, RFC 2018 §2). */
 import type { ControlBlock } from './control_block.js';
+import type { SynFacts } from './options.js';
 import { chooseSegmentSize } from './path_mtu.js';
 import { SYN, type IncomingSegment } from './segment.js';
 import { sendSyn } from './sending.js';
@@ -8,6 +9,8 @@ import { updateDeadline } from './schedule.js';
 
 /** RFC 7323 §2.3. */
 const MOST_SCALE = 14;
+/** What a peer takes that tells none (RFC 9293 §3.7.1). */
+const DEFAULT_MSS = 536;
 /** A peer that tells less than this cannot mean it: the kernel's TCP_MIN_MSS (include/net/tcp.h). */
 const LEAST_MSS = 88;
 
@@ -28,14 +31,8 @@ export function begin(c: ControlBlock, now: number): void {
 }
 
 /** The peer's SYN says what it can do. */
-export function agree(
-  c: ControlBlock,
-  mss: number,
-  scale: number,
-  sackPermitted: boolean,
-  hasTimestamp: boolean,
-): void {
-  c.peerMss = Math.max(mss, LEAST_MSS);
+export function agree(c: ControlBlock, { mss, scale, sackPermitted, hasTimestamp }: SynFacts): void {
+  c.peerMss = mss === 0 ? DEFAULT_MSS : Math.max(mss, LEAST_MSS);
   c.timestamps &&= hasTimestamp;
   c.sackPermitted &&= sackPermitted;
   c.scaled &&= scale >= 0;

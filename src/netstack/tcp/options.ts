@@ -43,7 +43,7 @@ export interface ConnectionOptions {
 
 /** What is known of a peer's SYN when a SYN cookie comes back. */
 export interface SynFacts {
-  /** MSS that the SYN told, 536 where it told none (RFC 9293 §3.7.1). */
+  /** MSS that the SYN told, 0 where it told none. */
   readonly mss: number;
   /** Window scale, -1 without. */
   readonly scale: number;

@@ -1,5 +1,6 @@
 /** The size of segments: what the peer takes and what the path carries (RFC 1191, RFC 8201, RFC 4821). */
 import type { ControlBlock } from './control_block.js';
+import type { ConnectionOptions } from './options.js';
 
 /** Every IPv4 and every IPv6 path carries these (RFC 791, RFC 8200 §5). */
 const LEAST_4 = 576;
@@ -13,13 +14,13 @@ const TCP_HEADER = 20;
 const TIMESTAMPS = 12;
 
 export function chooseSegmentSize(c: ControlBlock): void {
-  const most = c.pathMtu - c.options.ipHeader - TCP_HEADER;
-  c.segmentSize = Math.max(48, Math.min(c.peerMss, most)) - (c.timestamps ? TIMESTAMPS : 0);
+  const most = largestMss({ mtu: c.pathMtu, ipHeader: c.options.ipHeader });
+  c.segmentSize = Math.min(c.peerMss, most) - (c.timestamps ? TIMESTAMPS : 0);
 }
 
 /** The MSS that our SYN tells: what the interface takes, whatever the path does. */
-export function ourMss(c: ControlBlock): number {
-  return c.options.mtu - c.options.ipHeader - TCP_HEADER;
+export function largestMss({ mtu, ipHeader }: Pick<ConnectionOptions, 'mtu' | 'ipHeader'>): number {
+  return mtu - ipHeader - TCP_HEADER;
 }
 
 export function tooBig(c: ControlBlock, mtu: number, now: number): void {

@@ -14,7 +14,7 @@ export function takePayload(c: ControlBlock, segment: IncomingSegment, now: numb
   if (isBefore(seq, c.rcvNxt)) {
     // Its beginning came before.
     const old = (c.rcvNxt - seq) | 0;
-    noteOverlap(c, seq, Math.min(old, size));
+    noteDuplicate(c, seq, Math.min(old, size));
     seq = c.rcvNxt;
     offset += old;
     size -= old;
@@ -62,8 +62,9 @@ function keep(c: ControlBlock, seq: number, payload: Uint8Array): void {
   hurry(c);
 }
 
-function noteOverlap(c: ControlBlock, start: number, size: number): void {
-  if (!c.sackPermitted || size <= 0) return;
+/** What came twice is told by D-SACK (RFC 2883); `size` 0: nothing did. */
+export function noteDuplicate(c: ControlBlock, start: number, size: number): void {
+  if (!c.sackPermitted || size <= 0 || isAfter((start + size) | 0, c.rcvNxt)) return;
   c.hasDuplicate = true;
   c.duplicateStart = start;
   c.duplicateEnd = (start + size) | 0;

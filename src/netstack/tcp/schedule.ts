@@ -24,7 +24,7 @@ export function updateDeadline(c: ControlBlock): void {
 export const waits = (c: ControlBlock): boolean => c.queue.size > 0 || !c.board.isEmpty;
 
 /** The retransmission time-out with its back-off. */
-export const timeoutOf = (c: ControlBlock): number => Math.min(MOST_RTO, c.roundTrip.timeout * 2 ** c.backoff);
+const timeoutOf = (c: ControlBlock): number => Math.min(MOST_RTO, c.roundTrip.timeout * 2 ** c.backoff);
 
 /** Sets the timer of what is under way. `wait`: milliseconds until RACK may find a loss; 0: it will not. */
 export function schedule(c: ControlBlock, wait: number, now: number): void {

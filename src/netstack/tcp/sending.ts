@@ -1,7 +1,7 @@
 /** What leaves, and when: the windows, Nagle's rule, silly windows (RFC 9293 §3.8.6.2.1, RFC 1122 §4.2.3.4), pacing. */
 import { sendQuantum } from './congestion/pacing.js';
 import type { ControlBlock } from './control_block.js';
-import { ourMss, raiseIfDue } from './path_mtu.js';
+import { largestMss, raiseIfDue } from './path_mtu.js';
 import { noteResent, windowOf } from './recovery.js';
 import { INITIAL_RTO } from './round_trip.js';
 import { Run } from './scoreboard.js';
@@ -58,7 +58,7 @@ export function sendSyn(c: ControlBlock, now: number): void {
   // The window of a SYN is not scaled (RFC 7323 §2.2).
   out.window = Math.min(65_535, c.receiveLimit);
   c.edge = (c.rcvNxt + out.window) | 0;
-  out.mss = ourMss(c);
+  out.mss = largestMss(c.options);
   out.sackPermitted = c.sackPermitted;
   const scales = answers ? c.scaled : c.options.windowScaling;
   out.scale = scales ? c.receiveScale : -1;
@@ -178,7 +178,7 @@ function sendNew(c: ControlBlock, size: number, now: number): void {
 
 /** A run that is LOST leaves again, as much of it as `room` allows. */
 function sendAgain(c: ControlBlock, lost: Run, room: number, now: number): void {
-  const run = c.board.cut(lost, Math.min(room, MOST_BURST - (MOST_BURST % lost.segmentSize)));
+  const run = c.board.cut(lost, room);
   if (run === c.board.first) c.rtoFrom = now;
   c.board.resent(run);
   if (run.segmentSize > c.segmentSize) run.segmentSize = c.segmentSize;
@@ -228,8 +228,7 @@ function sendLost(c: ControlBlock, now: number): void {
     const room = windowOf(c) - inFlight;
     if (inFlight > 0 && room < Math.min(run.size, c.segmentSize)) return;
     if (!mayBurst(c, now)) return;
-    const most = burstSize(c);
-    sendAgain(c, run, Math.min(Math.max(room, run.segmentSize), most), now);
+    sendAgain(c, run, Math.min(Math.max(room, run.segmentSize), burstSize(c)), now);
     paceBehind(c, run.size, now);
   }
 }

@@ -13,6 +13,3 @@ export const atOrAfter = (a: number, b: number): boolean => ((a - b) | 0) >= 0;
 
 export const later = (a: number, b: number): number => (((a - b) | 0) >= 0 ? a : b);
 export const earlier = (a: number, b: number): number => (((a - b) | 0) <= 0 ? a : b);
-
-/** The number `bytes` behind `a`. */
-export const advance = (a: number, bytes: number): number => (a + bytes) | 0;
