@@ -29,6 +29,7 @@ traffic ping --to IP:PORT   round trips to a `peer --echo`
   --flows K                 from K sockets at once; each checks that it gets its own answers
   --fresh                   a new socket for each: the time to set up a flow
   --losses N                end after so many (default: never)
+  --wait S                  an answer may take so many seconds (default 3)
 traffic flood --to IP:PORT   segments with random numbers to a TCP port, each of another source of 10.64.0.0/10
   --kind syn|ack|rst        (default syn)
   --from IP[:PORT]          of this source instead
@@ -135,6 +136,7 @@ int run_ping(const Flags& flags) {
   const auto size = std::max<size_t>(kHeader, std::stoul(get(flags, "size", "100")));
   const auto flows = std::stoul(get(flags, "flows", "1"));
   const auto interval = std::chrono::microseconds(std::stoul(get(flags, "interval", "0")));
+  const auto wait = std::stoull(get(flags, "wait", "3")) * 1'000'000'000;
   std::vector<int> sockets = connect_all(address, flows);
   std::vector<double> times;
   std::vector<uint8_t> buffer(65536);
@@ -151,7 +153,7 @@ int run_ping(const Flags& flags) {
       write_datagram(buffer.data(), size, label_of(flow, round) | kWantsAnswer, now_ns(), true);
       (void)!::send(sockets[flow], buffer.data(), size, 0);
     }
-    const uint64_t deadline = now_ns() + 3'000'000'000;
+    const uint64_t deadline = now_ns() + wait;
     for (size_t flow = 0; flow < flows; ++flow) {
       const uint64_t label = label_of(flow, round) | kWantsAnswer;
       const std::optional<double> time = await_answer(sockets[flow], label, deadline, wrong);

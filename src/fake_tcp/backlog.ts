@@ -3,7 +3,8 @@ import type { EventEmitter } from 'node:events';
 import { CONNECTION } from '../policy.js';
 import type { Endpoint } from '../wire/endpoint.js';
 import { emit } from '../kit/emit.js';
-import { Inbox } from '../kit/inbox.js';
+import type { Inbox } from '../kit/inbox.js';
+import { Untaken } from '../kit/untaken.js';
 import type { Socket } from './socket.js';
 
 /**
@@ -29,7 +30,7 @@ export class Backlog {
   readonly local: Endpoint;
   readonly #onClose: () => void;
   #emitter!: EventEmitter<ListenerEvents>;
-  #inbox!: Inbox<Socket>;
+  #untaken!: Untaken<Socket>;
   #closed = false;
 
   /** @param onClose the port is free, and what is being accepted on it is nobody's */
@@ -45,32 +46,21 @@ export class Backlog {
   /** Whose listeners hear of it: the Listener, before anything happens. */
   set emitter(emitter: EventEmitter<ListenerEvents>) {
     this.#emitter = emitter;
-    this.#inbox = new Inbox<Socket>({
-      emitter,
-      event: 'connection',
-      limit: Infinity,
-      cost: () => 1,
-      isGood: (socket) => {
-        socket.off('error', ignore);
-        return !socket.closed;
-      },
-    });
+    this.#untaken = new Untaken<Socket>(emitter, (socket) => socket.closed);
   }
 
   get inbox(): Inbox<Socket> {
-    return this.#inbox;
+    return this.#untaken.inbox;
   }
 
   /** Whether as many wait as may. */
   get isFull(): boolean {
-    if (this.#inbox.length >= CONNECTION.backlog) this.#inbox.clear((socket) => !socket.closed);
-    return this.#inbox.length >= CONNECTION.backlog;
+    return this.#untaken.isFull(CONNECTION.backlog);
   }
 
-  /** Somebody may take it. What fails while it waits is nobody's business. */
+  /** Somebody may take it. */
   offer(socket: Socket): void {
-    socket.on('error', ignore);
-    this.#inbox.put(socket);
+    this.#untaken.put(socket);
   }
 
   /** Resets what nobody has taken. Idempotent. */
@@ -78,12 +68,7 @@ export class Backlog {
     if (this.#closed) return;
     this.#closed = true;
     this.#onClose();
-    const waiting = this.#inbox.waiting;
-    this.#inbox.clear();
-    this.#inbox.end();
-    for (const socket of waiting) socket.resetAndDestroy();
+    this.#untaken.end();
     emit(this.#emitter, 'close');
   }
 }
-
-function ignore(): void {}

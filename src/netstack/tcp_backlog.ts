@@ -2,7 +2,8 @@
 import type { EventEmitter } from 'node:events';
 import type { GuiseError } from '../errors.js';
 import { emit } from '../kit/emit.js';
-import { Inbox } from '../kit/inbox.js';
+import type { Inbox } from '../kit/inbox.js';
+import { Untaken } from '../kit/untaken.js';
 import type { Loop } from './loop/loop.js';
 import type { Place } from './open/listener_table.js';
 import type { Acceptor } from './open/passive_open.js';
@@ -45,7 +46,7 @@ export class Backlog implements Acceptor {
   readonly place: Place;
   readonly #options: BacklogOptions;
   #emitter!: EventEmitter<TcpListenerEvents>;
-  #inbox!: Inbox<TcpSocket>;
+  #untaken!: Untaken<TcpSocket>;
   #isHeld = false;
   #isClosed = false;
 
@@ -58,20 +59,11 @@ export class Backlog implements Acceptor {
   /** Whose listeners hear of it: the TcpListener, before anything happens. */
   set emitter(emitter: EventEmitter<TcpListenerEvents>) {
     this.#emitter = emitter;
-    this.#inbox = new Inbox<TcpSocket>({
-      emitter,
-      event: 'connection',
-      limit: Infinity,
-      cost: () => 1,
-      isGood: (socket) => {
-        socket.off('error', ignore);
-        return !socket.destroyed;
-      },
-    });
+    this.#untaken = new Untaken<TcpSocket>(emitter, (socket) => socket.destroyed);
   }
 
   get inbox(): Inbox<TcpSocket> {
-    return this.#inbox;
+    return this.#untaken.inbox;
   }
 
   get isClosed(): boolean {
@@ -79,16 +71,13 @@ export class Backlog implements Acceptor {
   }
 
   get isFull(): boolean {
-    const { limit } = this.#options;
-    if (this.#inbox.length >= limit) this.#inbox.clear((socket) => !socket.destroyed);
-    return this.#inbox.length >= limit;
+    return this.#untaken.isFull(this.#options.limit);
   }
 
   accepted(end: TcpEnd): void {
     const { allowHalfOpen, noDelay } = this.#options;
     if (noDelay) end.noDelay(true);
-    // What fails while it waits is nobody's business.
-    this.#inbox.put(createSocket(end, allowHalfOpen).on('error', ignore));
+    this.#untaken.put(createSocket(end, allowHalfOpen));
   }
 
   /** Whether it keeps the process alive. */
@@ -105,13 +94,8 @@ export class Backlog implements Acceptor {
     this.hold(false);
     this.#isClosed = true;
     this.#options.onClose(this);
-    const waiting = this.#inbox.waiting;
-    this.#inbox.clear();
     if (error && this.#emitter.listenerCount('error') > 0) emit(this.#emitter, 'error', error);
-    this.#inbox.end(error);
-    for (const socket of waiting) socket.resetAndDestroy();
+    this.#untaken.end(error);
     emit(this.#emitter, 'close');
   }
 }
-
-function ignore(): void {}

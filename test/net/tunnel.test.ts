@@ -100,7 +100,7 @@ t.test('four thousand connections opened at once are all opened', { skip, timeou
   await rig.server.guise('server', SERVER);
   const client = await rig.client.guise('client', CLIENT);
   const echo = await startPeer(rig.server, '--bind 127.0.0.1:7000 --echo');
-  const result = await ping(rig.client, '--to 127.0.0.1:5000 --flows 4000 --count 1');
+  const result = await ping(rig.client, '--to 127.0.0.1:5000 --flows 4000 --count 1 --wait 60');
   t.same([result.sent, result.lost, result.wrong], [4000, 0, 0]);
   t.notMatch(client.output, /ETIMEDOUT|left out.*dropped/);
   await echo.stop();

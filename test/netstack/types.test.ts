@@ -1,8 +1,7 @@
 /** The published types of guise/netstack: what is there, what is not, and that each says what it is for. */
 import t from 'tap';
-import ts from 'typescript';
 import * as netstack from '../../src/netstack/index.js';
-import { complaints, programOf, root } from '../support/typescript.js';
+import { complaints, exportsOf, programOf, root, undocumented } from '../support/typescript.js';
 
 const USES = `
 import type { Duplex } from 'node:stream';
@@ -52,10 +51,7 @@ export async function uses(options: NetstackOptions, where: TcpListenOptions, to
 const CLASSES = ['GuiseError', 'Netstack', 'TcpListener', 'TcpSocket', 'UdpSession', 'UdpSessions', 'UdpSocket'];
 
 const program = programOf({ 'test/types/netstack_uses.ts': USES });
-const checker = program.getTypeChecker();
-const exported = checker
-  .getExportsOfModule(checker.getSymbolAtLocation(program.getSourceFile(`${root}/dist/src/netstack/index.d.ts`)!)!)
-  .map((symbol) => (symbol.flags & ts.SymbolFlags.Alias ? checker.getAliasedSymbol(symbol) : symbol));
+const { exported, checker } = exportsOf(program, `${root}/dist/src/netstack/index.d.ts`);
 
 t.test('a program may use what is public, and nothing else', async (t) => {
   t.same(complaints(program), []);
@@ -63,16 +59,5 @@ t.test('a program may use what is public, and nothing else', async (t) => {
 });
 
 t.test('every export says what it is, with an example that compiles', async (t) => {
-  const examples: Record<string, string> = {};
-  for (const symbol of exported) {
-    t.ok(
-      ts.displayPartsToString(symbol.getDocumentationComment(checker)).length > 10,
-      `${symbol.name} says what it is`,
-    );
-    const tag = symbol.getJsDocTags(checker).find(({ name }) => name === 'example');
-    const code = /```ts\n(.*?)```/s.exec(ts.displayPartsToString(tag?.text))?.[1];
-    t.ok(code, `${symbol.name} has an example`);
-    examples[`test/types/${symbol.name}.ts`] = `${code ?? ''}\nexport {};\n`;
-  }
-  t.same(complaints(programOf(examples)), []);
+  t.same(undocumented(exported, checker), []);
 });

@@ -32,6 +32,30 @@ export function programOf(texts: Readonly<Record<string, string>>): ts.Program {
   return ts.createProgram([...files.keys()], OPTIONS, host);
 }
 
+/** What a module exports, aliases followed; and the checker that knows it. */
+export function exportsOf(program: ts.Program, file: string): { exported: ts.Symbol[]; checker: ts.TypeChecker } {
+  const checker = program.getTypeChecker();
+  const exported = checker
+    .getExportsOfModule(checker.getSymbolAtLocation(program.getSourceFile(file)!)!)
+    .map((symbol) => (symbol.flags & ts.SymbolFlags.Alias ? checker.getAliasedSymbol(symbol) : symbol));
+  return { exported, checker };
+}
+
+/** What is wrong with what stands above exports: no sentence, no example, or one that does not compile. */
+export function undocumented(exported: readonly ts.Symbol[], checker: ts.TypeChecker): string[] {
+  const wrong: string[] = [];
+  const examples: Record<string, string> = {};
+  for (const symbol of exported) {
+    const sentence = ts.displayPartsToString(symbol.getDocumentationComment(checker));
+    if (sentence.length <= 10) wrong.push(`${symbol.name} does not say what it is`);
+    const tag = symbol.getJsDocTags(checker).find(({ name }) => name === 'example');
+    const code = /```ts\n(.*?)```/s.exec(ts.displayPartsToString(tag?.text))?.[1];
+    if (!code) wrong.push(`${symbol.name} has no example`);
+    examples[`test/types/${symbol.name}.ts`] = `${code ?? ''}\nexport {};\n`;
+  }
+  return [...wrong, ...complaints(programOf(examples))];
+}
+
 /** What the compiler has to say, a line each. */
 export function complaints(program: ts.Program): string[] {
   return ts.getPreEmitDiagnostics(program).map(({ file, start, messageText }) => {
