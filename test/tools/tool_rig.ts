@@ -60,12 +60,11 @@ export const ask = async (address: string, port: string, text: string, times = '
   const socket = net.connect({ host: address, port: Number(port), allowHalfOpen: true });
   socket.end(text.repeat(Number(times)));
   let answer = '';
-  try {
-    for await (const chunk of socket) answer += String(chunk);
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code!;
-  }
-  return answer;
+  socket.on('data', (chunk) => (answer += String(chunk)));
+  return new Promise((resolve) => {
+    socket.once('error', (error: NodeJS.ErrnoException) => resolve(error.code!));
+    socket.once('close', () => resolve(answer)); // when both sides have ended
+  });
 };
 
 /** Sends a text by UDP, again each 100 ms until something comes back. */
